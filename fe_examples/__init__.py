@@ -1,0 +1,1 @@
+"""Runnable stories and the microstructures they start from (`data`)."""

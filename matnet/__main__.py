@@ -1,0 +1,5 @@
+"""``python -m matnet`` is the `matnet` command."""
+
+from matnet.cli import main
+
+main()

@@ -1,0 +1,76 @@
+"""The command group: finds the verb, turns errors into one sentence and an exit code."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+import click
+
+import matnet
+from matnet.errors import ConvergenceError, FileFormatError, MatnetError, MissingExtraError
+
+EXIT_USAGE, EXIT_UNREADABLE, EXIT_NOT_CONVERGED, EXIT_INTERRUPTED = 2, 3, 4, 130
+
+# verb -> (module, one-line help); modules are imported only when their verb is called
+VERBS = {
+    "rve": ("matnet.cli.rve", "Make, convert and inspect microstructures."),
+    "homogenize": ("matnet.cli.homogenize", "Effective stiffness of a cell."),
+    "fit": ("matnet.cli.fit", "Fit a material network to a cell."),
+    "info": ("matnet.cli.info", "What a .matnet file holds."),
+    "drive": ("matnet.cli.drive", "Drive a material along a strain or stress path."),
+}
+
+
+class Verbs(click.Group):
+    """Loads a verb's module when it is called, so that `matnet --help` starts fast."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in VERBS:
+            return None
+        command: click.Command = importlib.import_module(VERBS[name][0]).command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in VERBS.items()])
+
+
+@click.command(cls=Verbs)
+@click.version_option(matnet.__version__, prog_name="matnet")
+def matnet_command() -> None:
+    """From a voxel image of a microstructure to a constitutive law for finite elements."""
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command line; returns the exit code (docs/cli.md lists them)."""
+    try:
+        matnet_command.main(list(arguments), prog_name="matnet", standalone_mode=False)
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except click.ClickException as wrong:
+        wrong.show()
+        return EXIT_USAGE
+    except (click.Abort, KeyboardInterrupt):
+        return _say(
+            "Interrupted. Outputs are untouched; run the same command again to resume.",
+            EXIT_INTERRUPTED,
+        )
+    except FileFormatError as unreadable:
+        return _say(unreadable, EXIT_UNREADABLE)
+    except ConvergenceError as stopped:
+        return _say(stopped, EXIT_NOT_CONVERGED)
+    except MissingExtraError as missing:
+        return _say(missing, EXIT_USAGE)
+    except MatnetError as wrong:
+        return _say(wrong, EXIT_USAGE)
+    return 0
+
+
+def _say(message: object, code: int) -> int:
+    print(f"Error: {message}", file=sys.stderr)
+    return code

@@ -1,0 +1,75 @@
+"""Every error matnet raises on purpose; a message says where, what came, what was expected, what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+__all__ = [
+    "ConvergenceError",
+    "FileFormatError",
+    "MatnetError",
+    "MissingExtraError",
+    "ParameterError",
+    "ShapeError",
+    "require_finite",
+    "require_shape",
+]
+
+
+class MatnetError(Exception):
+    """Base of all errors that a user can cause and cure."""
+
+
+class ParameterError(MatnetError, ValueError):
+    """A value is not finite, out of range, or unknown; the message names it."""
+
+
+class ShapeError(MatnetError, ValueError):
+    """An array has the wrong shape; the message gives both shapes."""
+
+
+class FileFormatError(MatnetError):
+    """A file cannot be read as what it should be; the message starts with its name."""
+
+
+class MissingExtraError(MatnetError, ImportError):
+    """An optional library is not installed; the message gives the install line."""
+
+
+class ConvergenceError(MatnetError):
+    """A solver stopped above its tolerance.
+
+    Parameters
+    ----------
+    message : str
+        What stopped, where, and what to try.
+    result : object, optional
+        The last iterate, as the solver would have returned it.
+    """
+
+    def __init__(self, message: str, result: Any = None) -> None:
+        super().__init__(message)
+        self.result = result
+
+
+def require_finite(name: str, value: Any) -> None:
+    """Raise `ParameterError` if `value` (a number or array) holds NaN or infinity."""
+    array = np.asarray(value, dtype=float)
+    if not np.isfinite(array).all():
+        bad = int(array.size - np.isfinite(array).sum())
+        raise ParameterError(
+            f"{name}: {bad} of {array.size} values are not finite, expected numbers."
+        )
+
+
+def require_shape(name: str, array: np.ndarray, shape: Sequence[int | None]) -> None:
+    """Raise `ShapeError` unless `array.shape` equals `shape` (None matches any length)."""
+    fits = len(array.shape) == len(shape) and all(
+        want is None or got == want for got, want in zip(array.shape, shape, strict=True)
+    )
+    if not fits:
+        wanted = "(" + ", ".join("any" if n is None else str(n) for n in shape) + ")"
+        raise ShapeError(f"{name} has shape {array.shape}, expected {wanted}.")

@@ -1,0 +1,1 @@
+"""From pixels to a material network: microstructures, homogenisation, labels, training."""

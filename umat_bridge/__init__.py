@@ -1,0 +1,1 @@
+"""The border between matnet's laws and finite element codes."""
