@@ -1,4 +1,4 @@
-"""Every error matnet raises on purpose; a message says where, what came, what was expected, what to do."""
+"""Every error matnet raises on purpose: where, what came, what was expected, what to do."""
 
 from __future__ import annotations
 

@@ -26,7 +26,6 @@ __all__ = [
     "print_table",
     "progress",
     "quiet_option",
-    "whole_file",
 ]
 
 out = Console(highlight=False, soft_wrap=True)
@@ -86,14 +85,3 @@ def check_writable(path: Path, force: bool) -> None:
         raise ParameterError(f"{path}: cannot write into '{folder}' ({reason}).") from None
     if path.exists() and not force:
         raise ParameterError(f"{path}: exists already. Choose another name or pass --force.")
-
-
-@contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """A temporary name beside `path`, renamed to it on success and removed on failure."""
-    beside = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
-    try:
-        yield beside
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
