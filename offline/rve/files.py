@@ -1,0 +1,80 @@
+"""`read` and `write`: pick the file format by the suffix and pass on the hints."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from matnet.errors import FileFormatError, MatnetError, ParameterError
+from offline.rve.rve import Rve
+
+__all__ = ["FORMATS", "read", "write"]
+
+# suffix -> module in offline.rve.formats; imported on first use
+FORMATS = {
+    ".npz": "npz",
+}
+COMMON_HINTS = ("cell", "phase_names")  # understood for every format
+
+
+def read(path: str | Path, **hints: Any) -> Rve:
+    """Read a microstructure; the suffix decides the format.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file (a folder or a glob pattern for image stacks).
+    **hints
+        What the file itself does not say. ``cell`` (3, 3) and ``phase_names`` work for every
+        format; docs/rve-files.md lists the others.
+
+    Raises
+    ------
+    FileFormatError
+        The file cannot be read as a microstructure; the message starts with its name.
+    ParameterError
+        The suffix or a hint is unknown.
+    MissingExtraError
+        The library for this format is not installed.
+    """
+    path = Path(path)
+    reader = _module(path).read
+    accepted = [name for name in inspect.signature(reader).parameters if name != "path"]
+    hints = {name: value for name, value in hints.items() if value is not None}
+    for name in hints:
+        if name not in accepted and name not in COMMON_HINTS:
+            known = ", ".join(dict.fromkeys([*accepted, *COMMON_HINTS]))
+            raise ParameterError(f"{path}: this format has no hint '{name}', it knows {known}.")
+    later = {name: value for name, value in hints.items() if name not in accepted}
+    rve: Rve = reader(path, **{name: hints[name] for name in hints if name in accepted})
+    try:
+        return replace(rve, **later) if later else rve
+    except MatnetError as wrong:
+        raise FileFormatError(f"{path}: {wrong}") from wrong
+
+
+def write(path: str | Path, rve: Rve) -> None:
+    """Write a microstructure whole or not at all; the suffix decides the format.
+
+    Raises
+    ------
+    ParameterError
+        The suffix is unknown or stands for a format that is only read.
+    """
+    path = Path(path)
+    module = _module(path)
+    if not hasattr(module, "write"):
+        raise ParameterError(f"{path}: this format is only read. Write .npz or .vti instead.")
+    module.write(path, rve)
+
+
+def _module(path: Path) -> ModuleType:
+    suffix = path.suffix.lower()
+    if suffix not in FORMATS:
+        known = ", ".join(FORMATS)
+        raise ParameterError(f"{path}: suffix '{suffix}' is unknown, expected one of {known}.")
+    return importlib.import_module(f"offline.rve.formats.{FORMATS[suffix]}")
