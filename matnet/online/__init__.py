@@ -1,0 +1,1 @@
+"""Tree solvers: what a network does at a material point."""
