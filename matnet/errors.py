@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,10 @@ __all__ = [
     "MissingExtraError",
     "ParameterError",
     "ShapeError",
+    "require_between",
     "require_finite",
+    "require_non_negative",
+    "require_positive",
     "require_shape",
 ]
 
@@ -73,3 +76,37 @@ def require_shape(name: str, array: np.ndarray, shape: Sequence[int | None]) -> 
     if not fits:
         wanted = "(" + ", ".join("any" if n is None else str(n) for n in shape) + ")"
         raise ShapeError(f"{name} has shape {array.shape}, expected {wanted}.")
+
+
+def require_positive(owner: Any, *names: str, unit: str = "") -> None:
+    """Raise `ParameterError` unless the attributes `names` of `owner` are finite and > 0."""
+    _require(owner, names, unit, lambda value: value > 0.0, "> 0")
+
+
+def require_non_negative(owner: Any, *names: str, unit: str = "") -> None:
+    """Raise `ParameterError` unless the attributes `names` of `owner` are finite and >= 0."""
+    _require(owner, names, unit, lambda value: value >= 0.0, ">= 0")
+
+
+def require_between(owner: Any, *names: str, low: float, high: float, unit: str = "") -> None:
+    """Raise `ParameterError` unless ``low < value < high`` for the attributes `names`."""
+    _require(
+        owner,
+        names,
+        unit,
+        lambda value: low < value < high,
+        f"a value between {low:g} and {high:g}",
+    )
+
+
+def _require(
+    owner: Any, names: Sequence[str], unit: str, holds: Callable[[float], bool], wanted: str
+) -> None:
+    for name in names:
+        value = getattr(owner, name)
+        where = f"{type(owner).__name__}: {name} = {value!r}"
+        if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
+            raise ParameterError(f"{where}, expected a number.")
+        if not np.isfinite(value) or not holds(float(value)):
+            unit_text = f" {unit}" if unit else ""
+            raise ParameterError(f"{where}{unit_text}, expected {wanted}.")

@@ -51,7 +51,7 @@ _SCALE = np.array([1.0, 1.0, 1.0, SQRT2, SQRT2, SQRT2])
 def to_mandel(tensor: Any) -> np.ndarray:
     """Symmetric tensors (..., 3, 3) to Mandel vectors (..., 6)."""
     array = np.asarray(tensor, dtype=float)
-    return array[..., _ROWS, _COLS] * _SCALE
+    return np.asarray(array[..., _ROWS, _COLS] * _SCALE)
 
 
 def from_mandel(vector: Any) -> np.ndarray:
@@ -124,15 +124,17 @@ class Border:
         return np.array([component_index(name) for name in self.order])
 
     def _factors(self, shear: float) -> np.ndarray:
-        return np.where(self._index() < 3, 1.0, shear / SQRT2)
+        return np.asarray(np.where(self._index() < 3, 1.0, shear / SQRT2))
 
     def strain_from_mandel(self, eps: Any) -> np.ndarray:
         """Mandel strains (..., 6) in this border's form."""
-        return np.asarray(eps, dtype=float)[..., self._index()] * self._factors(self.strain_shear)
+        picked = np.asarray(eps, dtype=float)[..., self._index()]
+        return np.asarray(picked * self._factors(self.strain_shear))
 
     def stress_from_mandel(self, sig: Any) -> np.ndarray:
         """Mandel stresses (..., 6) in this border's form."""
-        return np.asarray(sig, dtype=float)[..., self._index()] * self._factors(self.stress_shear)
+        picked = np.asarray(sig, dtype=float)[..., self._index()]
+        return np.asarray(picked * self._factors(self.stress_shear))
 
     def strain_to_mandel(self, eps: Any) -> np.ndarray:
         """This border's strains (..., 6) as Mandel vectors."""
@@ -154,12 +156,12 @@ class Border:
         index = self._index()
         rows, cols = self._factors(self.stress_shear), self._factors(self.strain_shear)
         scaled = np.asarray(stiffness, dtype=float) / rows[:, None] * cols
-        result = np.empty_like(scaled)
+        result: np.ndarray = np.empty_like(scaled)
         result[..., index[:, None], index] = scaled
         return result
 
     def _scatter(self, values: np.ndarray) -> np.ndarray:
-        result = np.empty_like(values)
+        result: np.ndarray = np.empty_like(values)
         result[..., self._index()] = values
         return result
 

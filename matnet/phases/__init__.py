@@ -1,0 +1,15 @@
+"""Laws of the base materials, one file per law, and the TOML file that names them.
+
+`LAWS` maps the word after ``law =`` in a phases file to the class. A law is an immutable value with
+
+* ``law``: that word,
+* ``stiffness``: its initial elastic stiffness (6, 6), Mandel [stress unit], zeros for a void,
+* ``from_table`` and ``to_table``: from and to the keys of its TOML table.
+"""
+
+from matnet.phases.base import PhaseLaw
+from matnet.phases.elastic import Elastic
+from matnet.phases.toml import LAWS, read_phases, write_phases
+from matnet.phases.void import Void
+
+__all__ = ["LAWS", "Elastic", "PhaseLaw", "Void", "read_phases", "write_phases"]

@@ -1,0 +1,145 @@
+"""Linear elasticity of any anisotropy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+
+from matnet.elasticity import (
+    check_stiffness,
+    cubic,
+    isotropic,
+    isotropic_constants,
+    orthotropic,
+    transversely_isotropic,
+)
+from matnet.errors import ParameterError
+
+__all__ = ["Elastic"]
+
+# every accepted set of constants and the constructor it goes to
+FORMS: dict[tuple[str, ...], Callable[..., np.ndarray]] = {
+    ("E", "nu"): isotropic,
+    ("K", "G"): isotropic,
+    ("E1", "E2", "E3", "nu12", "nu13", "nu23", "G12", "G13", "G23"): orthotropic,
+    ("E_axial", "E_transverse", "nu_axial", "nu_transverse", "G_axial"): transversely_isotropic,
+    ("C11", "C12", "C44"): cubic,
+    ("stiffness",): lambda stiffness: check_stiffness(stiffness),
+}
+
+
+class Elastic:
+    r"""Linear elastic material: :math:`\sigma = C : \varepsilon`. Immutable.
+
+    Parameters
+    ----------
+    **constants
+        Exactly one of these sets, moduli in any consistent stress unit, all by keyword:
+
+        * ``E, nu`` or ``K, G``: isotropic;
+        * ``E1, E2, E3, nu12, nu13, nu23, G12, G13, G23``: orthotropic along the material axes;
+        * ``E_axial, E_transverse, nu_axial, nu_transverse, G_axial``: transversely isotropic
+          about axis 3;
+        * ``C11, C12, C44``: cubic (Voigt constants);
+        * ``stiffness``: Mandel matrix (6, 6), order 11 22 33 12 13 23.
+
+    Raises
+    ------
+    ParameterError, ShapeError
+        Constants are missing, unknown, mixed, out of range or not positive definite; the message
+        names them.
+
+    Examples
+    --------
+    >>> aluminium = Elastic(E=70e3, nu=0.33)  # MPa
+    >>> aluminium
+    Elastic(E=70000.0, nu=0.33)
+    >>> aluminium.stiffness.shape
+    (6, 6)
+    """
+
+    __slots__ = ("_constants", "_stiffness")
+    law: ClassVar[str] = "elastic"
+
+    _constants: dict[str, Any]
+    _stiffness: np.ndarray
+
+    def __init__(self, **constants: Any) -> None:
+        form = _form(set(constants))
+        values = constants if form == ("stiffness",) else _numbers(form, constants)
+        stiffness = FORMS[form](**values)
+        stiffness.setflags(write=False)
+        kept = {"stiffness": stiffness.tolist()} if form == ("stiffness",) else values
+        object.__setattr__(self, "_stiffness", stiffness)
+        object.__setattr__(self, "_constants", kept)
+
+    @property
+    def stiffness(self) -> np.ndarray:
+        """Stiffness (6, 6), Mandel [stress unit], read-only."""
+        return self._stiffness
+
+    @classmethod
+    def from_table(cls, table: Mapping[str, Any]) -> Elastic:
+        """From the keys of a TOML table; raises `ParameterError` or `ShapeError`."""
+        return cls(**table)
+
+    def to_table(self) -> dict[str, Any]:
+        """The constants it was made from; `from_table` gives an equal law."""
+        return dict(self._constants)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError(f"Elastic is immutable: '{name}' cannot be set. Make a new one.")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (_rebuild, (self._constants,))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Elastic) and np.array_equal(self.stiffness, other.stiffness)
+
+    def __hash__(self) -> int:
+        return hash(self.stiffness.tobytes())
+
+    def __repr__(self) -> str:
+        if "stiffness" in self._constants:
+            near = isotropic_constants(self.stiffness)
+            return f"Elastic(stiffness=..., nearest isotropic E={near['E']:g}, nu={near['nu']:g})"
+        return f"Elastic({', '.join(f'{k}={v!r}' for k, v in self._constants.items())})"
+
+
+def _rebuild(constants: dict[str, Any]) -> Elastic:
+    return Elastic(**constants)
+
+
+def _form(given: set[str]) -> tuple[str, ...]:
+    """The set of constants that was given, or the sentence that says what is wrong with it."""
+    for form in FORMS:
+        if given == set(form):
+            return form
+    choices = "; ".join(", ".join(form) for form in FORMS)
+    known = {name for form in FORMS for name in form}
+    unknown = sorted(given - known)
+    if unknown:
+        raise ParameterError(
+            f"law 'elastic': unknown key {', '.join(unknown)}, expected one of the sets {choices}."
+        )
+    holding = [form for form in FORMS if given and given <= set(form)]
+    if holding:
+        missing = [name for name in holding[0] if name not in given]
+        raise ParameterError(f"law 'elastic': {', '.join(missing)} missing.")
+    came = ", ".join(sorted(given)) or "nothing"
+    raise ParameterError(f"law 'elastic': {came} came, expected exactly one of the sets {choices}.")
+
+
+def _numbers(form: tuple[str, ...], constants: Mapping[str, Any]) -> dict[str, float]:
+    values = {}
+    for name in form:
+        value = constants[name]
+        if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
+            raise ParameterError(f"law 'elastic': {name} = {value!r}, expected a number.")
+        try:
+            values[name] = float(value)
+        except OverflowError:
+            raise ParameterError(f"law 'elastic': {name} is too large for a number.") from None
+    return values
