@@ -30,6 +30,8 @@ def complete_tree(depth: int) -> np.ndarray:
 def require_tree(children: np.ndarray, n_base: int) -> None:
     """Raise `ParameterError` unless `children` is a binary tree over all blocks and base nodes."""
     n_blocks = children.shape[0]
+    if n_blocks == 0:
+        return
     expected = np.concatenate((np.arange(-n_base, 0), np.arange(1, n_blocks)))
     if not np.array_equal(np.sort(children, axis=None), expected):
         raise ParameterError(

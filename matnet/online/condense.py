@@ -1,17 +1,18 @@
 r"""Kernels that condense stiffness from the base nodes to the root, and hand strains down.
 
 One block joins two children of fractions f1 + f2 = 1 over an interface of unit normal n. With
-``H = H(n)`` (6, 3) and the jump b, the children's strains are ``eps + H b / f1`` and
-``eps - H b / f2``, and stationarity of the energy in b gives (He et al., eq. 20 to 22, b = B eps):
+``H = H(n)`` (6, 3) and the jump vector a, the children's strains are ``eps + f2 H a`` and
+``eps - f1 H a``, and stationarity of the energy in a gives (He et al., eq. 20 to 22; their b is
+``f1 f2 a``, which loses digits when a child is small):
 
 .. math::
     M = H^T (f_2 C_1 + f_1 C_2) H, \qquad
-    B = f_1 f_2 M^{-1} H^T (C_2 - C_1), \qquad
-    C = f_1 C_1 + f_2 C_2 - (C_2 - C_1) H B
+    a = J \varepsilon, \quad J = M^{-1} H^T (C_2 - C_1), \qquad
+    C = f_1 C_1 + f_2 C_2 - f_1 f_2 (C_2 - C_1) H J
 
 Both children are positive semi-definite, so ``M v = 0`` means ``C_1 H v = C_2 H v = 0``: the
 right-hand side has no part along v, every generalised inverse of M gives the same C, and C is the
-limit of vanishing stiffness. Cholesky pivots at the level of round-off are therefore skipped, and b
+limit of vanishing stiffness. Cholesky pivots at the level of round-off are therefore skipped, and a
 has no part there.
 """
 
@@ -21,7 +22,17 @@ from __future__ import annotations
 import numpy as np
 from numba import njit, prange
 
-__all__ = ["concentration_batch", "homogenize_batch", "laminate"]
+__all__ = [
+    "add_interface_strain",
+    "apply_interface",
+    "apply_interface_transposed",
+    "concentration_batch",
+    "condense_stiffness",
+    "distribute_strain",
+    "gather_base",
+    "homogenize_batch",
+    "laminate",
+]
 
 SQRT_HALF = float(np.sqrt(0.5))
 PIVOT_FLOOR = 1e-13
@@ -73,8 +84,8 @@ def semidefinite_solve(m, floor, rhs, x):
 
 
 @njit(cache=True)
-def laminate(c1, c2, f1, n, c, b, work):
-    """One block: fills c (6, 6) and the jump matrix b (3, 6); work is (21, 6) scratch."""
+def laminate(c1, c2, f1, n, c, a, work):
+    """One block: fills c (6, 6) and the jump matrix a (3, 6); work is (21, 6) scratch."""
     f2 = 1.0 - f1
     mixed, jump = work[0:6], work[6:12]
     mixed_h, jump_h, m = work[12:18, 0:3], work[12:18, 3:6], work[18:21, 0:3]
@@ -87,15 +98,12 @@ def laminate(c1, c2, f1, n, c, b, work):
     apply_interface(mixed, n, mixed_h)
     apply_interface(jump, n, jump_h)
     apply_interface_transposed(mixed_h, n, m)
-    semidefinite_solve(m, PIVOT_FLOOR * trace, jump_h, b)
+    semidefinite_solve(m, PIVOT_FLOOR * trace, jump_h, a)
     f12 = f1 * f2
-    for i in range(3):
-        for j in range(6):
-            b[i, j] *= f12
     for i in range(6):
         for j in range(i, 6):
-            drop = jump_h[i, 0] * b[0, j] + jump_h[i, 1] * b[1, j] + jump_h[i, 2] * b[2, j]
-            c[i, j] = f1 * c1[i, j] + f2 * c2[i, j] - drop
+            drop = jump_h[i, 0] * a[0, j] + jump_h[i, 1] * a[1, j] + jump_h[i, 2] * a[2, j]
+            c[i, j] = f1 * c1[i, j] + f2 * c2[i, j] - f12 * drop
             c[j, i] = c[i, j]
 
 
@@ -125,7 +133,7 @@ def condense_stiffness(base, blocks, jumps, fraction, normals, children, work):
 
 
 @njit(cache=True)
-def _gather_base(phase_stiffness, base_phase, turns, base, work):
+def gather_base(phase_stiffness, base_phase, turns, base, work):
     for i in range(base_phase.shape[0]):
         if turns.shape[0] == 0:
             base[i] = phase_stiffness[base_phase[i]]
@@ -147,35 +155,35 @@ def homogenize_batch(phase_stiffness, base_phase, turns, fraction, normals, chil
         blocks = np.empty((n_blocks, 6, 6))
         jumps = np.empty((n_blocks, 3, 6))
         work = np.empty((21, 6))
-        _gather_base(phase_stiffness[sample], base_phase, turns, base, work)
+        gather_base(phase_stiffness[sample], base_phase, turns, base, work)
         condense_stiffness(base, blocks, jumps, fraction, normals, children, work)
         out[sample] = blocks[0] if n_blocks > 0 else base[0]
 
 
 @njit(cache=True)
-def _pass_down(strain, jump, normal, scale, out):
-    """out (6, 6) = strain + scale * H(n) @ (jump (3, 6) @ strain (6, 6))."""
-    b = jump @ strain
+def add_interface_strain(strain, a, n, scale, out):
+    """out (6, 6) = strain + scale * H(n) @ a, with a (3, 6)."""
     s = SQRT_HALF
-    n0, n1, n2 = scale * normal[0], scale * normal[1], scale * normal[2]
+    n0, n1, n2 = scale * n[0], scale * n[1], scale * n[2]
     for j in range(6):
-        out[0, j] = strain[0, j] + n0 * b[0, j]
-        out[1, j] = strain[1, j] + n1 * b[1, j]
-        out[2, j] = strain[2, j] + n2 * b[2, j]
-        out[3, j] = strain[3, j] + s * (n1 * b[0, j] + n0 * b[1, j])
-        out[4, j] = strain[4, j] + s * (n2 * b[0, j] + n0 * b[2, j])
-        out[5, j] = strain[5, j] + s * (n2 * b[1, j] + n1 * b[2, j])
+        out[0, j] = strain[0, j] + n0 * a[0, j]
+        out[1, j] = strain[1, j] + n1 * a[1, j]
+        out[2, j] = strain[2, j] + n2 * a[2, j]
+        out[3, j] = strain[3, j] + s * (n1 * a[0, j] + n0 * a[1, j])
+        out[4, j] = strain[4, j] + s * (n2 * a[0, j] + n0 * a[2, j])
+        out[5, j] = strain[5, j] + s * (n2 * a[1, j] + n1 * a[2, j])
 
 
 @njit(cache=True)
 def distribute_strain(base_strain, block_strain, jumps, fraction, normals, children):
     """Root to leaves: block_strain[0] given; fills the strains (6, 6) of blocks and base nodes."""
     for k in range(children.shape[0]):
+        a = jumps[k] @ block_strain[k]
         for side in range(2):
             child = children[k, side]
-            scale = 1.0 / fraction[k] if side == 0 else -1.0 / (1.0 - fraction[k])
+            scale = 1.0 - fraction[k] if side == 0 else -fraction[k]
             target = block_strain[child] if child >= 0 else base_strain[~child]
-            _pass_down(block_strain[k], jumps[k], normals[k], scale, target)
+            add_interface_strain(block_strain[k], a, normals[k], scale, target)
 
 
 @njit(cache=True, parallel=True)
@@ -190,7 +198,7 @@ def concentration_batch(phase_stiffness, base_phase, turns, fraction, normals, c
         if n_blocks == 0:
             out[sample, 0] = np.eye(6)
         else:
-            _gather_base(phase_stiffness[sample], base_phase, turns, base, work)
+            gather_base(phase_stiffness[sample], base_phase, turns, base, work)
             condense_stiffness(base, blocks, jumps, fraction, normals, children, work)
             blocks[0] = np.eye(6)
             distribute_strain(out[sample], blocks, jumps, fraction, normals, children)
