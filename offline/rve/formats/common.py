@@ -10,10 +10,24 @@ from typing import Any
 
 import numpy as np
 
-from matnet.errors import FileFormatError, MatnetError, MissingExtraError
+from matnet.errors import FileFormatError, MatnetError, MissingExtraError, ParameterError
 from offline.rve.rve import MAX_PHASES, Rve
 
-__all__ = ["as_phases", "build", "check_size", "decoding", "extra", "require_file"]
+__all__ = [
+    "MAX_INFLATION",
+    "as_phases",
+    "box_shape",
+    "build",
+    "check_size",
+    "decoding",
+    "extra",
+    "grey_to_fields",
+    "labels_to_phases",
+    "require_file",
+    "threshold_phases",
+]
+
+MAX_INFLATION = 1100  # deflate cannot expand by more than 1032
 
 
 def require_file(path: Path) -> None:
@@ -102,3 +116,57 @@ def as_phases(path: Path, name: str, values: np.ndarray) -> np.ndarray:
             f"expected 0 to {MAX_PHASES - 1}."
         )
     return values.astype(np.uint8)
+
+
+def labels_to_phases(path: Path, name: str, values: np.ndarray) -> tuple[np.ndarray, list[str]]:
+    """Renumber the distinct whole numbers in `values` to 0, 1, ...; each name keeps its label.
+
+    Masks of 0 and 255 become phases ``phase0`` and ``phase255``; labels that are 0, 1, ... already
+    stay as they are.
+    """
+    if values.dtype.kind not in "biuf":
+        raise FileFormatError(f"{path}: {name} have dtype {values.dtype}, expected numbers.")
+    if values.size == 0:
+        raise FileFormatError(f"{path}: {name} have shape {values.shape}: an axis is empty.")
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        raise FileFormatError(f"{path}: {name} hold NaN or infinity, expected phase labels.")
+    labels, indices = np.unique(values, return_inverse=True)
+    if len(labels) > MAX_PHASES or (labels != np.rint(labels)).any():
+        raise FileFormatError(
+            f"{path}: {name} hold {len(labels)} different values from {labels[0]:g} to "
+            f"{labels[-1]:g}, expected at most {MAX_PHASES} whole phase labels. "
+            "For grey values pass threshold, for example threshold=(128,)."
+        )
+    names = [f"phase{int(label)}" for label in labels]
+    return indices.reshape(values.shape).astype(np.uint8), names
+
+
+def threshold_phases(path: Path, values: np.ndarray, threshold: Any) -> np.ndarray:
+    """Phase k where exactly k of the ascending thresholds are <= the grey value."""
+    limits = np.atleast_1d(np.asarray(threshold, dtype=float))
+    if limits.ndim != 1 or not np.isfinite(limits).all() or (np.diff(limits) <= 0).any():
+        raise ParameterError(
+            f"{path}: threshold is {tuple(limits.ravel())}, expected numbers in ascending order."
+        )
+    if len(limits) >= MAX_PHASES:
+        raise ParameterError(f"{path}: {len(limits)} thresholds, expected at most 255.")
+    if not np.isfinite(values).all():
+        raise FileFormatError(f"{path}: grey values hold NaN or infinity, expected numbers.")
+    return np.digitize(values, limits).astype(np.uint8)
+
+
+def grey_to_fields(path: Path, name: str, values: np.ndarray, threshold: Any) -> dict[str, Any]:
+    """`Rve` fields ``phases`` and ``phase_names`` from grey values or labels."""
+    if threshold is not None:
+        return {"phases": threshold_phases(path, values, threshold)}
+    phases, names = labels_to_phases(path, name, values)
+    return {"phases": phases, "phase_names": names}
+
+
+def box_shape(name: str, shape: Any) -> tuple[int, int, int]:
+    """Three voxel counts > 0 from a hint; one number stands for a cube."""
+    values = np.atleast_1d(np.asarray(shape))
+    values = np.repeat(values, 3) if values.shape == (1,) else values
+    if values.shape != (3,) or values.dtype.kind not in "iu" or (values < 1).any():
+        raise ParameterError(f"{name} is {shape!r}, expected three whole numbers > 0.")
+    return (int(values[0]), int(values[1]), int(values[2]))

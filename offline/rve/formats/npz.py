@@ -11,13 +11,19 @@ from numpy.lib import format as npy
 
 from matnet.atomic import whole_file
 from matnet.errors import FileFormatError
-from offline.rve.formats.common import as_phases, build, check_size, decoding, require_file
+from offline.rve.formats.common import (
+    MAX_INFLATION,
+    as_phases,
+    build,
+    check_size,
+    decoding,
+    require_file,
+)
 from offline.rve.rve import Rve
 
 __all__ = ["read", "write"]
 
 KEYS = ("phases", "density", "cell", "phase_names", "orientations", "source")
-MAX_INFLATION = 1100  # deflate cannot expand by more than 1032
 
 
 def read(path: Path) -> Rve:
