@@ -2,9 +2,9 @@ r"""Which solid hangs together in the periodic cell, and along which directions 
 
 A component is a set of solid voxels connected through shared faces (or shared nodes), also across
 the periodic boundary. Walking around a closed path inside a component may end in another copy of
-the cell: the sum of boundary crossings is the path's *winding vector* :math:`w \in Z^3`. All winding
-vectors of a component form a lattice; its rank is 0 for an island, 1 for a rod, 2 for a plate,
-3 for a frame. Touching two opposite faces is neither necessary nor sufficient for winding.
+the cell: the sum of boundary crossings is the path's *winding vector* :math:`w \in Z^3`. All
+winding vectors of a component form a lattice; its rank is 0 for an island, 1 for a rod, 2 for a
+plate, 3 for a frame. Touching two opposite faces is neither necessary nor sufficient for winding.
 
 A rigid component resists the macroscopic strain :math:`E` unless :math:`w \cdot E w' = 0` for
 all its winding vectors (taken in space, :math:`w A` with the cell rows :math:`A`): otherwise a
@@ -85,7 +85,8 @@ class Connectivity:
     @property
     def islands(self) -> np.ndarray:
         """Components (n_components,) bool that float: no winding, while another one winds."""
-        return (self.rank == 0) & (self.rank.max(initial=0) > 0)
+        winds = self.rank > 0
+        return np.asarray(~winds & winds.any())
 
     @property
     def n_islands(self) -> int:
@@ -235,13 +236,13 @@ def _boundary_edges(labels: np.ndarray, neighbours: Neighbours) -> np.ndarray:
     if neighbours == "face":
         steps = [(1, 0, 0), (0, 1, 0), (0, 0, 1)]
     else:  # one of each pair of opposite neighbours
-        steps = [step for step in product((-1, 0, 1), repeat=3) if step > (0, 0, 0)]
+        steps = [(i, j, k) for i, j, k in product((-1, 0, 1), repeat=3) if (i, j, k) > (0, 0, 0)]
     found = []
     for step in steps:
         for axis in range(3):
             if step[axis]:
                 found.append(_slab_edges(labels, step, axis))
-    return np.unique(np.concatenate(found), axis=0)
+    return np.asarray(np.unique(np.concatenate(found), axis=0))
 
 
 def _slab_edges(labels: np.ndarray, step: tuple[int, int, int], axis: int) -> np.ndarray:
@@ -254,7 +255,8 @@ def _slab_edges(labels: np.ndarray, step: tuple[int, int, int], axis: int) -> np
     end = labels[np.ix_(*(target[i] % shape[i] for i in range(3)))]
     wraps = np.meshgrid(*(target[i] // shape[i] for i in range(3)), indexing="ij")
     rows = np.stack([start, end, *wraps], axis=-1).reshape(-1, 5)
-    return np.unique(rows[(rows[:, 0] > 0) & (rows[:, 1] > 0)], axis=0).astype(np.int64)
+    met = rows[(rows[:, 0] > 0) & (rows[:, 1] > 0)].astype(np.int64)
+    return np.asarray(np.unique(met, axis=0))
 
 
 @njit(cache=True)
@@ -263,7 +265,6 @@ def _find(parent: np.ndarray, shift: np.ndarray, a: int) -> int:
     root = a
     while parent[root] != root:
         root = parent[root]
-    # second pass from the top of the path downwards is avoided by summing along the way
     total = np.zeros(3, dtype=np.int64)
     node = a
     while parent[node] != node:
@@ -304,7 +305,7 @@ def _loops(edges: np.ndarray, root: np.ndarray, offset: np.ndarray) -> np.ndarra
     a, b = edges[:, 0], edges[:, 1]
     winding = offset[a] + edges[:, 2:] - offset[b]
     rows = np.column_stack([root[a], winding])[winding.any(axis=1)]
-    return np.unique(rows, axis=0)
+    return np.asarray(np.unique(rows, axis=0))
 
 
 def _lattice_basis(vectors: np.ndarray) -> np.ndarray:

@@ -9,7 +9,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from matnet.errors import FileFormatError, MatnetError, ParameterError
+import numpy as np
+
+from matnet.errors import MatnetError, ParameterError
+from offline.rve.formats import images
 from offline.rve.rve import Rve
 
 __all__ = ["FORMATS", "read", "write"]
@@ -17,8 +20,19 @@ __all__ = ["FORMATS", "read", "write"]
 # suffix -> module in offline.rve.formats; imported on first use
 FORMATS = {
     ".npz": "npz",
+    ".vti": "vti",
+    ".vtu": "mesh",
+    ".vtk": "mesh",
+    ".msh": "mesh",
+    ".tif": "images",
+    ".tiff": "images",
+    ".png": "images",
+    ".raw": "raw",
+    ".h5": "hdf5",
+    ".hdf5": "hdf5",
+    ".stl": "stl",
 }
-COMMON_HINTS = ("cell", "phase_names")  # understood for every format
+COMMON_HINTS = ("cell", "voxel_size", "phase_names")  # understood for every format
 
 
 def read(path: str | Path, **hints: Any) -> Rve:
@@ -29,8 +43,8 @@ def read(path: str | Path, **hints: Any) -> Rve:
     path : str or Path
         The file (a folder or a glob pattern for image stacks).
     **hints
-        What the file itself does not say. ``cell`` (3, 3) and ``phase_names`` work for every
-        format; docs/rve-files.md lists the others.
+        What the file itself does not say. ``cell`` (3, 3) or (3,), ``voxel_size`` (a number or
+        three) and ``phase_names`` work for every format; docs/rve-files.md lists the others.
 
     Raises
     ------
@@ -52,9 +66,9 @@ def read(path: str | Path, **hints: Any) -> Rve:
     later = {name: value for name, value in hints.items() if name not in accepted}
     rve: Rve = reader(path, **{name: hints[name] for name in hints if name in accepted})
     try:
-        return replace(rve, **later) if later else rve
+        return replace(rve, **_fields(rve, later)) if later else rve
     except MatnetError as wrong:
-        raise FileFormatError(f"{path}: {wrong}") from wrong
+        raise ParameterError(f"{path}: {wrong}") from wrong
 
 
 def write(path: str | Path, rve: Rve) -> None:
@@ -72,7 +86,27 @@ def write(path: str | Path, rve: Rve) -> None:
     module.write(path, rve)
 
 
+def _fields(rve: Rve, hints: dict[str, Any]) -> dict[str, Any]:
+    """The `Rve` fields that the common hints stand for."""
+    fields: dict[str, Any] = {}
+    if "phase_names" in hints:
+        fields["phase_names"] = tuple(hints["phase_names"])
+    if "voxel_size" in hints:
+        if "cell" in hints:
+            raise ParameterError("cell and voxel_size are both given, expected one of them.")
+        edges = np.asarray(hints["voxel_size"], dtype=float).ravel()
+        if edges.size not in (1, 3):
+            raise ParameterError(f"voxel_size has {edges.size} values, expected one or three.")
+        fields["cell"] = np.diag(edges * rve.shape)
+    elif "cell" in hints:
+        cell = np.asarray(hints["cell"], dtype=float)
+        fields["cell"] = np.diag(cell) if cell.shape == (3,) else cell
+    return fields
+
+
 def _module(path: Path) -> ModuleType:
+    if images.is_stack(path):
+        return images
     suffix = path.suffix.lower()
     if suffix not in FORMATS:
         known = ", ".join(FORMATS)

@@ -1,7 +1,7 @@
 """DAMASK results (DADF5) of the grid solver.
 
-Group ``geometry`` carries ``cells`` and ``size``; ``cell_to/phase`` maps every cell (x1 fastest) to a
-phase label and to an entry of that phase's fields. If ``increment_0`` holds the crystal
+Group ``geometry`` carries ``cells`` and ``size``; ``cell_to/phase`` maps every cell (x1 fastest) to
+a phase label and to an entry of that phase's fields. If ``increment_0`` holds the crystal
 orientations ``O`` (unit quaternions, scalar first, passive from the laboratory to the crystal
 frame), each pair of label and orientation becomes a phase of its own.
 

@@ -46,7 +46,7 @@ def _candidates(file: Any) -> dict[str, Any]:
     found: dict[str, Any] = {}
 
     def visit(name: str, item: Any) -> None:
-        shape = getattr(item, "shape", ())
+        shape: tuple[int, ...] = getattr(item, "shape", ())
         three_axes = len(shape) == 3 or (len(shape) == 4 and shape[3] == 1)
         if three_axes and item.dtype.kind in "biu":
             found[f"/{name}"] = item

@@ -6,7 +6,6 @@ An image's columns run along x1, its rows (from the top) along x2, the slices al
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +71,7 @@ def _slices(path: Path) -> list[Path]:
     return sorted(found, key=_natural)
 
 
-def _natural(path: Path) -> Sequence[Any]:
+def _natural(path: Path) -> list[tuple[int, str]]:
     """Sort key under which slice2 comes before slice10."""
     parts = re.split(r"(\d+)", path.name)
     return [(int(part), "") if part.isdigit() else (-1, part) for part in parts]
@@ -100,7 +99,9 @@ def _tiff(path: Path) -> np.ndarray:
             raise FileFormatError(f"{path}: is a colour image. Convert it to grey first.")
         check_size(path, series.shape, series.dtype.itemsize, MAX_INFLATION * path.stat().st_size)
         values = np.asarray(series.asarray())
-    return values.reshape(values.shape[-3:]) if values.size == np.prod(values.shape[-3:]) else values
+    return (
+        values.reshape(values.shape[-3:]) if values.size == np.prod(values.shape[-3:]) else values
+    )
 
 
 def _png(path: Path) -> np.ndarray:

@@ -39,7 +39,9 @@ def read(
     """
     require_file(path)
     if shape is None:
-        raise ParameterError(f"{path}: a raw file has no header, pass shape, e.g. --shape 64,64,64.")
+        raise ParameterError(
+            f"{path}: a raw file has no header, pass shape, e.g. --shape 64,64,64."
+        )
     voxels = box_shape("shape", shape)
     if order not in ("F", "C"):
         raise ParameterError(f"{path}: order is '{order}', expected 'F' (x1 fastest) or 'C'.")
