@@ -284,7 +284,7 @@ class Network:
         """Write a ``.matnet`` file (whole or not at all); `matnet.load` reads it."""
         from matnet.files import write_network
 
-        write_network(self, path)
+        write_network(path, self)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Network):
