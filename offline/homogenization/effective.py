@@ -1,0 +1,152 @@
+"""The effective stiffness of a cell: one call."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+import matnet
+from matnet.errors import ConvergenceError
+from offline.homogenization.options import SolverOptions, Status
+from offline.homogenization.solver import CellOperator, CellSolver, checked_stiffnesses
+from offline.rve.rve import Rve
+
+__all__ = ["Homogenized", "homogenize"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Homogenized:
+    """Effective stiffness of a cell and how it was reached.
+
+    Load case k is the unit macro strain ``e0^k``, the k-th Mandel basis vector; the local strain is
+    ``e0^k - B u^k`` with the periodic fluctuation ``u^k``.
+
+    Attributes
+    ----------
+    stiffness : (6, 6)
+        C^H in Mandel form, order 11 22 33 12 13 23 [stress unit]. In energy form, hence
+        symmetric and, up to rounding, not below the exact one.
+    iterations : (6,) int
+    residual : (6,)
+        ``||K u - f|| / ||f||`` of each load case.
+    error_estimate : float
+        Estimated error of `stiffness` relative to its Frobenius norm.
+    seconds : float
+        Wall time.
+    displacement : (6, n1, n2, n3, 3) or None
+        Fluctuations u [length] at the nodes, with mean zero over the nodes of the solid and zero
+        inside void. Node (i, j, k) is the corner of voxel (i, j, k) nearest the origin.
+    status : Status
+    removed_voxels : int
+        Voxels of floating islands, treated as void.
+    options : SolverOptions
+    rve_hash, version : str
+    """
+
+    stiffness: np.ndarray
+    iterations: np.ndarray
+    residual: np.ndarray
+    error_estimate: float
+    seconds: float
+    displacement: np.ndarray | None
+    status: Status
+    removed_voxels: int
+    options: SolverOptions
+    rve_hash: str
+    version: str
+
+
+def homogenize(
+    rve: Rve,
+    stiffnesses: Any,
+    options: SolverOptions | None = None,
+    *,
+    start: Any = None,
+    keep_displacement: bool = False,
+    allow_disconnected: bool = False,
+    throw: bool = True,
+) -> Homogenized:
+    """Effective stiffness of a periodic cell.
+
+    Parameters
+    ----------
+    rve : Rve
+        Its orientations turn, its density scales the phase stiffnesses.
+    stiffnesses : (n_phases, 6, 6)
+        Mandel stiffness of each phase in its material frame [stress unit]; zeros mean void.
+    options : SolverOptions, optional
+    start : (6, n1, n2, n3, 3), optional
+        Fluctuations to start from.
+    keep_displacement : bool
+        Return the fluctuations.
+    allow_disconnected : bool
+        Accept a solid that does not hold together in every direction: C^H is then singular.
+    throw : bool
+        Raise when the tolerance is not met; False returns the last iterate with its status.
+
+    Raises
+    ------
+    ShapeError, ParameterError
+        A stiffness is not symmetric positive definite, the cell has no solid, or it does not
+        percolate.
+    ConvergenceError
+        The tolerance was not met in ``options.max_iterations``; carries the result.
+
+    Examples
+    --------
+    A laminate of two equal layers, normal 1; the stiffness along 1 is the harmonic mean:
+
+    >>> rve = Rve(phases=np.array([0, 1]).reshape(2, 1, 1))
+    >>> result = homogenize(rve, [np.eye(6), 3.0 * np.eye(6)])
+    >>> result.stiffness.diagonal().round(6)
+    array([1.5, 2. , 2. , 1.5, 1.5, 2. ])
+    """
+    begin = time.perf_counter()
+    options = SolverOptions() if options is None else options
+    c = checked_stiffnesses(stiffnesses, rve.phase_names)
+    solver = CellSolver(
+        rve,
+        void=~c.any(axis=(1, 2)),
+        threads=options.n_threads,
+        allow_disconnected=allow_disconnected,
+    )
+    operator = solver.with_stiffness(c)
+    solution = operator.solve(options, None if start is None else solver.pack(start))
+    stiffness = operator.energy(solution.u)
+    norm = operator.energy_norm(stiffness.diagonal() * solver.grid.volume)
+    result = Homogenized(
+        stiffness=stiffness,
+        iterations=solution.iterations,
+        residual=solution.residual,
+        error_estimate=float(solution.energy_error.sum() / norm),
+        seconds=time.perf_counter() - begin,
+        displacement=solver.unpack(_centred(solution.u)) if keep_displacement else None,
+        status=solution.status,
+        removed_voxels=solver.removed_voxels,
+        options=options,
+        rve_hash=rve.hash(),
+        version=matnet.__version__,
+    )
+    if throw and result.status is not Status.CONVERGED:
+        raise ConvergenceError(_not_converged(operator, result), result)
+    return result
+
+
+def _centred(u: np.ndarray) -> np.ndarray:
+    return u - u.mean(axis=0)
+
+
+def _not_converged(operator: CellOperator, result: Homogenized) -> str:
+    options = result.options
+    if options.residual_tol is None:
+        reached = f"estimated error {result.error_estimate:.1e} > tol {options.tol:.1e}"
+    else:
+        reached = f"residual {result.residual.max():.1e} > residual_tol {options.residual_tol:.1e}"
+    return (
+        f"Homogenisation stopped after {int(result.iterations.max())} iterations, {reached}, at "
+        f"phase contrast {operator.contrast:.1e}. Raise max_iterations, loosen the tolerance, or "
+        "replace very soft phases by void."
+    )

@@ -1,0 +1,339 @@
+"""Everything about a cell that does not depend on stiffness values, and the operator that does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numba
+import numpy as np
+
+from matnet.errors import ParameterError, ShapeError, require_finite, require_shape
+from matnet.mandel import rotate_stiffness
+from offline.homogenization import fields, kernels
+from offline.homogenization.engines import engine
+from offline.homogenization.fourier import FourierPreconditioner, reference_medium
+from offline.homogenization.grid import MODES, HexGrid
+from offline.homogenization.kernels import LOADS, PARTS, WIDTH
+from offline.homogenization.mesh import SolidMesh, build_mesh
+from offline.homogenization.options import SolverOptions
+from offline.homogenization.pcg import Solution
+from offline.rve.connectivity import check_solid, connectivity
+from offline.rve.rve import Rve
+
+__all__ = ["CellOperator", "CellSolver", "checked_stiffnesses"]
+
+
+def checked_stiffnesses(stiffnesses: Any, phase_names: tuple[str, ...]) -> np.ndarray:
+    """Phase stiffnesses (n_phases, 6, 6) as floats, each zero or symmetric positive definite.
+
+    Raises
+    ------
+    ShapeError, ParameterError
+        The message names the phase and its smallest eigenvalue.
+    """
+    array = np.array(stiffnesses, dtype=float)
+    require_shape("stiffnesses", array, (len(phase_names), 6, 6))
+    for name, c in zip(phase_names, array, strict=True):
+        require_finite(f"stiffness of phase '{name}'", c)
+        size = np.abs(c).max()
+        if size == 0.0:
+            continue
+        asymmetry = np.abs(c - c.T).max() / size
+        if asymmetry > 1e-8:
+            raise ParameterError(
+                f"stiffness of phase '{name}' is not symmetric (entries differ by "
+                f"{asymmetry:.2g} of the largest). Pass a symmetric 6x6 Mandel matrix."
+            )
+        lowest = np.linalg.eigvalsh(c)[0]
+        if lowest <= 1e-14 * size:
+            raise ParameterError(
+                f"stiffness of phase '{name}' has smallest eigenvalue {lowest:.4g}, expected a "
+                "positive definite matrix, or all zeros for void."
+            )
+    return np.asarray(0.5 * (array + np.swapaxes(array, 1, 2)))
+
+
+class CellSolver:
+    """The cell's mesh, set up once for many stiffnesses.
+
+    Parameters
+    ----------
+    rve : Rve
+        Its orientations turn, its density scales the phase stiffnesses.
+    void : (n_phases,) bool, optional
+        Phases whose voxels carry no stiffness. Default: those called ``void``.
+    threads : int
+        Threads of kernels and Fourier transforms.
+    allow_disconnected : bool
+        Accept a solid that does not hold together in every direction.
+
+    Attributes
+    ----------
+    grid : HexGrid
+    mesh : SolidMesh
+    phase_volume : (n_phases,)
+        Volume of each phase times density, without void [length cubed].
+    removed_voxels : int
+        Voxels of floating islands, treated as void: they carry no load.
+
+    Raises
+    ------
+    ParameterError
+        No voxel carries stiffness, or the solid does not percolate.
+
+    Notes
+    -----
+    Fields are arrays (n_nodes, 18) over active nodes, component ``6 * i + load``; `pack` and
+    `unpack` convert from and to displacements (6, n1, n2, n3, 3).
+
+    Examples
+    --------
+    >>> rve = Rve(phases=np.arange(8).reshape(2, 2, 2) % 2, phase_names=("soft", "stiff"))
+    >>> operator = CellSolver(rve).with_stiffness([np.eye(6), 3.0 * np.eye(6)])
+    >>> u = np.zeros((8, 18))
+    >>> operator.energy(u).diagonal()  # no fluctuation: the Voigt mean
+    array([2., 2., 2., 2., 2., 2.])
+    """
+
+    def __init__(
+        self,
+        rve: Rve,
+        *,
+        void: Any = None,
+        threads: int = 1,
+        allow_disconnected: bool = False,
+    ) -> None:
+        self.rve, self.threads = rve, threads
+        self.grid = HexGrid(rve.shape, rve.cell)
+        self.void = np.asarray(rve.void if void is None else void, dtype=bool)
+        if self.void.shape != (rve.n_phases,):
+            raise ShapeError(f"void has shape {self.void.shape}, expected ({rve.n_phases},).")
+        active = ~self.void[rve.phases]
+        if rve.density is not None:
+            active &= rve.density > 0.0
+        if not active.any():
+            raise ParameterError(
+                "the cell has no solid: every voxel is void or has density 0. "
+                "Check the phase names and the stiffness of each phase."
+            )
+        active, self.removed_voxels = _without_islands(active, allow_disconnected)
+        self.mesh: SolidMesh = build_mesh(self.grid, active, rve.phases, rve.density)
+        self.phase_volume = np.bincount(
+            self.mesh.phase, weights=self.mesh.density, minlength=rve.n_phases
+        ) * (self.grid.volume / self.grid.n_voxels)
+
+    def with_stiffness(
+        self, stiffnesses: Any, *, preconditioner: FourierPreconditioner | None = None
+    ) -> CellOperator:
+        """The operator with phase stiffnesses (n_phases, 6, 6) in their material frames [Pa].
+
+        Raises
+        ------
+        ShapeError, ParameterError
+            See `checked_stiffnesses`; a phase that is not void has no stiffness.
+        """
+        c = checked_stiffnesses(stiffnesses, self.rve.phase_names)
+        empty = (self.phase_volume > 0.0) & ~np.abs(c).max(axis=(1, 2)).astype(bool)
+        if empty.any():
+            name = self.rve.phase_names[int(np.argmax(empty))]
+            raise ParameterError(
+                f"phase '{name}' has zero stiffness but was not set up as void. "
+                "Pass void=... to CellSolver, or name the phase 'void'."
+            )
+        if self.rve.orientations is not None:
+            c = rotate_stiffness(c, self.rve.orientations)
+        return CellOperator(self, c, preconditioner)
+
+    def pack(self, displacement: Any) -> np.ndarray:
+        """Field (n_nodes, 18) of nodal displacements (6, n1, n2, n3, 3)."""
+        array = np.asarray(displacement, dtype=float)
+        require_shape("displacement", array, (LOADS, *self.grid.shape, 3))
+        rows = array.reshape(LOADS, -1, 3)[:, self.mesh.nodes]
+        return np.ascontiguousarray(rows.transpose(1, 2, 0)).reshape(-1, WIDTH)
+
+    def unpack(self, field: np.ndarray) -> np.ndarray:
+        """Nodal displacements (6, n1, n2, n3, 3) of a field; zero at nodes inside void."""
+        result = np.zeros((LOADS, self.grid.n_voxels, 3))
+        result[:, self.mesh.nodes] = field.reshape(-1, 3, LOADS).transpose(2, 0, 1)
+        return result.reshape(LOADS, *self.grid.shape, 3)
+
+    def strains(self, field: np.ndarray) -> np.ndarray:
+        """Mean total strains (6 loads, n_elements, 6): e0^k - B u^k averaged over each element."""
+        return fields.element_strains(self.grid, self.mesh, field)
+
+    @contextmanager
+    def use_threads(self) -> Iterator[None]:
+        before = numba.get_num_threads()
+        numba.set_num_threads(min(self.threads, numba.config.NUMBA_NUM_THREADS))
+        try:
+            yield
+        finally:
+            numba.set_num_threads(before)
+
+
+def _without_islands(active: np.ndarray, allow_disconnected: bool) -> tuple[np.ndarray, int]:
+    """Voxels that can carry load, and how many were dropped."""
+    if active.all():
+        return active, 0
+    view = Rve(phases=active, phase_names=("void", "solid"))
+    check_solid(view, allow_disconnected)
+    found = connectivity(view, "node")  # what shares a node is joined in the stiffness matrix
+    if not found.n_islands:
+        return active, 0
+    floating = np.concatenate([[False], found.islands])[found.labels]
+    return active & ~floating, int(floating.sum())
+
+
+class CellOperator:
+    """Stiffness matrix, load vectors, energies and preconditioner of a cell.
+
+    Made by `CellSolver.with_stiffness`.
+
+    Attributes
+    ----------
+    solver : CellSolver
+    stiffness : (n_phases, 6, 6)
+        Phase stiffnesses in the cell's frame [Pa].
+    mean_stiffness : (6, 6)
+        Volume mean over the whole cell, the Voigt bound [Pa].
+    """
+
+    def __init__(
+        self,
+        solver: CellSolver,
+        stiffness: np.ndarray,
+        preconditioner: FourierPreconditioner | None = None,
+    ) -> None:
+        self.solver, self.mesh, self.stiffness = solver, solver.mesh, stiffness
+        grid, mesh = solver.grid, solver.mesh
+        weights = solver.phase_volume
+        self.mean_stiffness = np.einsum("p,pij->ij", weights, stiffness) / grid.volume
+        self._blocks = _mode_blocks(grid, stiffness)
+        self._element_load = _mode_load(grid, stiffness)
+        self._slabs = np.stack(
+            [
+                mesh.element_start[:-1],
+                mesh.element_start[1:],
+                mesh.element_last,
+                mesh.node_start[:-1],
+                mesh.node_start[1:],
+            ]
+        )
+        self._shared = np.stack([mesh.shared_start, mesh.shared_stop])
+        self._preconditioner = preconditioner
+        # a nodal force if one voxel bore the Voigt stress alone
+        area = (grid.volume / grid.n_voxels) ** (2.0 / 3.0)
+        self.force_scale = float(np.linalg.norm(self.mean_stiffness) * area * np.sqrt(mesh.n_nodes))
+
+    @property
+    def preconditioner(self) -> FourierPreconditioner:
+        """Inverse with the reference medium, made at first use."""
+        if self._preconditioner is None:
+            reference = reference_medium(self.stiffness, self.solver.phase_volume)
+            self._preconditioner = FourierPreconditioner(
+                self.solver.grid, reference, self.solver.threads
+            )
+        return self._preconditioner
+
+    @property
+    def contrast(self) -> float:
+        """Largest over smallest eigenvalue of the stiffnesses, density included."""
+        present = self.solver.phase_volume > 0.0
+        eigenvalues = np.linalg.eigvalsh(self.stiffness[present])
+        return float(eigenvalues.max() / eigenvalues.min() / self.mesh.density.min())
+
+    def solve(
+        self, options: SolverOptions | None = None, start: np.ndarray | None = None
+    ) -> Solution:
+        """Fluctuations of the six load cases, from `start` (n_nodes, 18) or zero."""
+        options = SolverOptions() if options is None else options
+        with self.solver.use_threads():
+            return engine(options.engine)(self, options, start)
+
+    def apply(self, p: np.ndarray, out: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """K p (n_nodes, 18) and the works p . K p (6,) of six fields."""
+        q = np.empty_like(p) if out is None else out
+        mesh = self.mesh
+        power = np.empty((mesh.n_chunks, LOADS))
+        kernels.apply_stiffness(
+            mesh.elements,
+            mesh.phase,
+            mesh.density,
+            *self._blocks,
+            self._slabs,
+            self._shared,
+            p,
+            q,
+            power,
+        )
+        return q, power.sum(axis=0)
+
+    def load_vectors(self) -> np.ndarray:
+        """f (n_nodes, 18): column k balances the unit macro strain k."""
+        f = np.empty((self.mesh.n_nodes, WIDTH))
+        mesh = self.mesh
+        kernels.assemble_loads(
+            mesh.elements,
+            mesh.phase,
+            mesh.density,
+            self._element_load,
+            self._slabs,
+            self._shared,
+            f,
+        )
+        return f
+
+    def precondition(self, r: np.ndarray) -> np.ndarray:
+        """Reference inverse of six residuals (n_nodes, 18), at active nodes."""
+        parts = np.empty((PARTS, LOADS))
+        kernels.squares(r, parts)
+        norm = np.sqrt(parts.sum(axis=0))
+        z, scale, _ = self.preconditioner.apply(r, norm, self.mesh.nodes)
+        rows = z[self.mesh.nodes].reshape(-1, 3, LOADS) * scale
+        return np.asarray(rows.reshape(-1, WIDTH), dtype=float)
+
+    def energy(self, u: np.ndarray, r: np.ndarray | None = None) -> np.ndarray:
+        r"""Effective stiffness (6, 6) that fluctuations u give, in energy form [Pa].
+
+        .. math:: C_{kl} = \frac{1}{|Y|} \int (e_0^k - B u^k)^T C\, (e_0^l - B u^l)
+                  = \langle C \rangle_{kl} - \frac{1}{|Y|} (u^k \cdot f^l + r^k \cdot u^l)
+
+        with ``r = f - K u``, computed here unless given.
+        """
+        f = self.load_vectors()
+        if r is None:
+            r = f - self.apply(u)[0]
+        parts = np.empty((PARTS, LOADS, LOADS))
+        kernels.gram(u, f, parts)
+        lowered = parts.sum(axis=0)
+        kernels.gram(r, u, parts)
+        lowered += parts.sum(axis=0)
+        c = self.mean_stiffness - lowered / self.solver.grid.volume
+        return np.asarray(0.5 * (c + c.T))
+
+    def energy_diagonal(self, u: np.ndarray, r: np.ndarray) -> np.ndarray:
+        """|Y| C_kk (6,) of fluctuations u with residuals r [Pa length^3]."""
+        return np.asarray(self.energy(u, r).diagonal() * self.solver.grid.volume)
+
+    def energy_norm(self, diagonal: np.ndarray) -> float:
+        """Lower bound of |Y| ||C||_F from the energies |Y| C_kk; guarded against no stiffness."""
+        floor = 1e-9 * float(np.linalg.norm(self.mean_stiffness)) * self.solver.grid.volume
+        return max(float(np.linalg.norm(diagonal)), floor)
+
+
+def _mode_blocks(grid: HexGrid, stiffness: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Element stiffnesses in mode amplitudes times 8, split by parity of the modes."""
+    transform = np.kron(MODES, np.eye(3)) / 8.0  # u_e = MODES^T (MODES u_e) / 8
+    in_modes = transform @ grid.element_stiffness(stiffness) @ transform.T
+    blocks = []
+    for modes in (kernels.LINEAR, kernels.BILINEAR, kernels.TRILINEAR):
+        dofs = np.array([3 * m + i for m in modes for i in range(3)])
+        blocks.append(np.ascontiguousarray(in_modes[:, dofs[:, None], dofs]))
+    return tuple(blocks)
+
+
+def _mode_load(grid: HexGrid, stiffness: np.ndarray) -> np.ndarray:
+    """Element load vectors (n_phases, 8, 18)."""
+    return np.ascontiguousarray(grid.element_load(stiffness).reshape(-1, 8, WIDTH))
