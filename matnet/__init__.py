@@ -1,3 +1,61 @@
-"""matnet: from a voxel image of a microstructure to a constitutive law for finite elements."""
+"""matnet: from a voxel image of a microstructure to a constitutive law for finite elements.
+
+>>> import matnet
+>>> steel = matnet.Material.homogeneous(matnet.phases.Elastic(E=210e3, nu=0.3))  # MPa
+>>> response = matnet.drive(steel, matnet.paths.uniaxial_stress("11", 1e-3, steps=4))
+>>> round(float(response.stress[-1, 0]), 6)
+210.0
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matnet import elasticity, paths, phases
+    from matnet.files import read_network as load
+    from matnet.material import Material
+    from matnet.network import Network
+    from matnet.point import Response, drive
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "Material",
+    "Network",
+    "Response",
+    "__version__",
+    "drive",
+    "elasticity",
+    "load",
+    "paths",
+    "phases",
+]
+
+# name -> (module, name in it; empty for the module itself). Loaded at first use, because numba
+# takes a second to import and `matnet --help` does not need it.
+_PUBLIC = {
+    "Material": ("matnet.material", "Material"),
+    "Network": ("matnet.network", "Network"),
+    "Response": ("matnet.point", "Response"),
+    "drive": ("matnet.point", "drive"),
+    "elasticity": ("matnet.elasticity", ""),
+    "load": ("matnet.files", "read_network"),
+    "paths": ("matnet.paths", ""),
+    "phases": ("matnet.phases", ""),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'matnet' has no attribute '{name}'")
+    module_name, attribute = _PUBLIC[name]
+    module = importlib.import_module(module_name)
+    value = getattr(module, attribute) if attribute else module
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

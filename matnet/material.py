@@ -1,0 +1,168 @@
+"""A material at a point: a network with a law for each phase."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from matnet.errors import ParameterError, require_shape
+from matnet.network import Network
+from matnet.phases import PhaseLaw, Void
+
+__all__ = ["Material", "Status", "Update"]
+
+
+class Status(IntEnum):
+    """What became of a point in `Material.update`."""
+
+    OK = 0
+    NOT_FINITE = 1  # the strain that came in is NaN or infinite
+    NOT_CONVERGED = 2  # the caller cuts its step
+
+
+class Update(NamedTuple):
+    """What `Material.update` returns; rows of failed points hold NaN and their old state.
+
+    stress (n, 6) and tangent (n, 6, 6), Mandel [stress unit]; state (n, n_state); status (n,) of
+    `Status`.
+    """
+
+    stress: np.ndarray
+    tangent: np.ndarray
+    state: np.ndarray
+    status: np.ndarray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Material:
+    r"""A network whose phases have laws: strain in, stress, tangent and state out.
+
+    With linear phases the response is :math:`\sigma = C^H : \varepsilon`.
+
+    Parameters
+    ----------
+    network : Network
+        The tree.
+    phases : mapping
+        Law of each phase by name. A phase called ``void`` may be left out.
+
+    Raises
+    ------
+    ParameterError
+        A law is missing, is not one, or belongs to no phase of the network.
+
+    Examples
+    --------
+    >>> from matnet.phases import Elastic
+    >>> material = Material.homogeneous(Elastic(E=70e3, nu=0.3))
+    >>> stress, tangent, state, status = material.update(
+    ...     [[1e-3, -3e-4, -3e-4, 0.0, 0.0, 0.0]], 1.0, material.initial_state(1))
+    >>> stress.round(9) + 0.0
+    array([[70.,  0.,  0.,  0.,  0.,  0.]])
+    """
+
+    network: Network
+    phases: Mapping[str, PhaseLaw]
+    stiffness: np.ndarray = field(init=False)
+
+    def __post_init__(self) -> None:
+        laws = _laws(self.network.phase_names, self.phases)
+        object.__setattr__(self, "phases", laws)
+        stiffness = self.network.homogenize(np.stack([law.stiffness for law in laws.values()]))
+        stiffness.setflags(write=False)
+        object.__setattr__(self, "stiffness", stiffness)
+
+    @classmethod
+    def from_laws(cls, network: Network, laws: Mapping[str, PhaseLaw]) -> Material:
+        """The network with these laws by phase name; same as the constructor."""
+        return cls(network=network, phases=laws)
+
+    @classmethod
+    def homogeneous(cls, law: PhaseLaw) -> Material:
+        """A material without microstructure: one law everywhere, in the global frame."""
+        point = Network(
+            kind="imn",
+            depth=0,
+            phase_names=("solid",),
+            weights=np.ones(1),
+            base_phase=np.zeros(1, dtype=np.int64),
+            normals=np.empty((0, 3)),
+            children=np.empty((0, 2), dtype=np.int64),
+        )
+        return cls(network=point, phases={"solid": law})
+
+    @property
+    def n_state(self) -> int:
+        """Number of internal variables per point; 0 for linear phases."""
+        return 0
+
+    def initial_state(self, n_points: int) -> np.ndarray:
+        """State (n_points, n_state) of the virgin material."""
+        return np.zeros((n_points, self.n_state))
+
+    def update(self, strain: Any, dt: float, state_n: np.ndarray) -> Update:
+        """Stress, consistent tangent and state at the end of a step, for a batch of points.
+
+        Parameters
+        ----------
+        strain : (n, 6)
+            Total strain at the end of the step, Mandel [-].
+        dt : float
+            Length of the step [time unit], >= 0.
+        state_n : (n, n_state)
+            State at the start of the step; never changed.
+
+        Returns
+        -------
+        Update
+            stress (n, 6), tangent (n, 6, 6) read-only, state (n, n_state), status (n,).
+
+        Raises
+        ------
+        ShapeError, ParameterError
+            An array has the wrong shape, or dt is negative or not finite. Bad strains are no error
+            but a status.
+        """
+        eps = np.asarray(strain, dtype=float)
+        require_shape("strain", eps, (None, 6))
+        require_shape("state_n", state_n, (len(eps), self.n_state))
+        if not 0.0 <= dt < np.inf:
+            raise ParameterError(f"dt = {dt:g}, expected a finite time >= 0.")
+        finite = np.isfinite(eps).all(axis=1)
+        tangent = np.broadcast_to(self.stiffness, (len(eps), 6, 6))
+        if finite.all():
+            status = np.full(len(eps), Status.OK, dtype=np.int8)
+            return Update(eps @ self.stiffness, tangent, state_n.copy(), status)
+        stress = np.where(finite[:, None], eps, np.nan) @ self.stiffness
+        stress[~finite] = np.nan
+        tangent = np.where(finite[:, None, None], tangent, np.nan)
+        tangent.setflags(write=False)
+        status = np.where(finite, Status.OK, Status.NOT_FINITE).astype(np.int8)
+        return Update(stress, tangent, state_n.copy(), status)
+
+    def __str__(self) -> str:
+        laws = ", ".join(f"{name}: {law!r}" for name, law in self.phases.items())
+        return f"{self.network.kind.upper()} material, {laws}"
+
+
+def _laws(names: tuple[str, ...], given: Mapping[str, PhaseLaw]) -> dict[str, PhaseLaw]:
+    """One law per phase in the network's order, or the sentence that says what is wrong."""
+    known = ", ".join(f"'{name}'" for name in names)
+    for name, law in given.items():
+        if name not in names:
+            raise ParameterError(f"phase '{name}' is unknown, the network has {known}.")
+        if not isinstance(law, PhaseLaw) or isinstance(law, type):
+            raise ParameterError(
+                f"phase '{name}' came with {law!r}, expected a law such as "
+                "matnet.phases.Elastic(E=70e3, nu=0.3)."
+            )
+    laws: dict[str, PhaseLaw] = {}
+    for name in names:
+        if name not in given and name != "void":
+            raise ParameterError(f"phase '{name}' has no law, the network has {known}.")
+        laws[name] = given.get(name, Void())
+    return laws
