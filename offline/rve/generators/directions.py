@@ -4,8 +4,8 @@ Advani & Tucker (J. Rheol. 31, 751, 1987) describe fibre directions by
 :math:`a = \tfrac1N \sum p\, p^T`. Independent draws meet it only within about 1/sqrt(N). Here the
 directions are :math:`p_i = T x_i / |T x_i|` with uniformly random :math:`x_i` and the matrix T at
 which the mean over these very directions is a. That is the angular central Gaussian
-distribution (Tyler, Biometrika 74, 579, 1987), the shape of an initially isotropic suspension in any
-linear flow, with its parameter fitted to the sample instead of the infinite population.
+distribution (Tyler, Biometrika 74, 579, 1987), which slender fibres take that start isotropic in
+a linear flow, with its parameter fitted to the sample instead of the infinite population.
 """
 
 from __future__ import annotations
@@ -65,9 +65,7 @@ def orientation_tensor(values: Sequence[float] | np.ndarray) -> np.ndarray:
     return tensor
 
 
-def directions_with_tensor(
-    tensor: np.ndarray, count: int, rng: np.random.Generator
-) -> np.ndarray:
+def directions_with_tensor(tensor: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
     """Random unit vectors (count, 3) with mean p p^T equal to `tensor` within 1e-8.
 
     Parameters
@@ -113,7 +111,7 @@ def _fitted_directions(values: np.ndarray, draws: np.ndarray) -> np.ndarray | No
     for _ in range(FIT_STEPS):
         moment = directions.T @ directions / len(directions)
         if np.abs(moment - np.diag(values)).max() < FIT_TOLERANCE:
-            return directions
+            return np.asarray(directions)
         spread, frame = np.linalg.eigh(moment)
         if spread[0] < 1e-12:
             return None

@@ -75,9 +75,7 @@ def ud_hexagonal(*, n: int = 64, volume_fraction: float = 0.6, thickness: int = 
         phases=np.repeat(mask, thickness, axis=2),
         cell=np.diag([*edges, thickness * edges[1] / n]),
         phase_names=PHASES,
-        source=call_text(
-            "ud_hexagonal", n=n, volume_fraction=volume_fraction, thickness=thickness
-        ),
+        source=call_text("ud_hexagonal", n=n, volume_fraction=volume_fraction, thickness=thickness),
     )
 
 
@@ -174,4 +172,4 @@ def _require_loose(name: str, volume_fraction: float, min_gap: float) -> None:
 
 
 def _wrapped(x: np.ndarray, edge: float) -> np.ndarray:
-    return x - edge * np.round(x / edge)
+    return np.asarray(x - edge * np.round(x / edge))

@@ -6,7 +6,8 @@ a disc is a sphere kept in a plane). From random positions the overlap energy
 .. math:: E = \tfrac12 \sum_{i<j,\ \mathrm{images}} \max(0,\ 1 - d_{ij} / D_{ij})^2
 
 is driven to zero by L-BFGS over the positions; d is the distance of the two segments and D the
-distance asked for. Directions and radii stay as given. This is the soft-particle route to random
+distance asked for. Bodies that stay stuck are placed anew at random, the others stay, and so on.
+Directions and radii stay as given. This is the soft-particle route to random
 packings below jamming (O'Hern, Silbert, Liu & Nagel, Phys. Rev. E 68, 011306, 2003), which
 passes the 0.54 (discs) and 0.38 (spheres) at which random sequential addition stalls.
 """
@@ -24,8 +25,8 @@ from matnet.errors import ConvergenceError, ParameterError
 
 __all__ = ["Packing", "pack"]
 
-STARTS = 5  # random starts before giving up
-STAGES = (0.7, 0.9, 1.0)  # share of the asked distance; growing in stages avoids early jams
+STAGES = (0.7, 0.9)  # shares of the asked distance at first: growing in stages avoids early jams
+ROUNDS = 30  # times that the worst bodies are placed anew before giving up
 SURPLUS = 1e-3  # L-BFGS aims this much further than asked, so that it arrives in finite steps
 
 
@@ -89,29 +90,52 @@ def pack(
     ParameterError
         A body with its gap is longer than the box along some axis, so it would meet its own image.
     ConvergenceError
-        Some are closer than asked after several random starts; `result` is the best packing.
+        Some are closer than asked after many attempts; `result` is the best packing found.
     """
-    _require_room(edges, halves, radii * (1.0 + gap))
+    reach = (1.0 + gap) * radii
+    _require_room(edges, halves, reach)
+    centres = _random_centres(radii.size, edges, flat, rng)
+    for stage in STAGES:
+        centres = _relaxed(centres, halves, stage * reach, edges)
     best: Packing | None = None
-    for _ in range(STARTS):
-        centres = rng.random((radii.size, 3)) * edges
-        if flat:
-            centres[:, 2] = 0.5 * edges[2]
-        for stage in STAGES:
-            reach = stage * (1.0 + gap) * (1.0 + SURPLUS) * radii
-            centres = _relaxed(centres, halves, reach, edges)
-        found = Packing(edges=edges, centres=centres % edges, halves=halves, radii=radii)
-        if found.gap() >= gap:
-            return found
+    for _ in range(ROUNDS):
+        centres = _relaxed(centres, halves, (1.0 + SURPLUS) * reach, edges) % edges
+        found = Packing(edges=edges, centres=centres, halves=halves, radii=radii)
         if best is None or found.gap() > best.gap():
             best = found
+        if found.gap() >= gap:
+            return found
+        stuck = _overlapping(centres, halves, reach, edges)
+        fresh = _random_centres(radii.size, edges, flat, rng)
+        centres = np.where(stuck[:, None], fresh, centres)
     assert best is not None
+    left = best.gap()
+    state = (
+        f"overlap by {-left:.2g}" if left < 0.0 else f"are only {left:.2g} apart, asked {gap:.2g}"
+    )
     raise ConvergenceError(
-        f"packing of {radii.size} bodies: the closest pair is {best.gap():.2g} diameters apart "
-        f"after {STARTS} random starts, asked {gap:.2g}. "
-        "Lower volume_fraction or min_gap, or try another seed or number of bodies.",
+        f"packing of {radii.size} bodies stopped after {ROUNDS} attempts: the closest two {state} "
+        "(in diameters). Lower volume_fraction or min_gap, or try another seed or another number.",
         best,
     )
+
+
+def _random_centres(
+    count: int, edges: np.ndarray, flat: bool, rng: np.random.Generator
+) -> np.ndarray:
+    centres = rng.random((count, 3)) * edges
+    if flat:
+        centres[:, 2] = 0.5 * edges[2]
+    return np.asarray(centres)
+
+
+def _overlapping(
+    centres: np.ndarray, halves: np.ndarray, reach: np.ndarray, edges: np.ndarray
+) -> np.ndarray:
+    """The bodies (n,) bool that overlap most: at least half as much as the worst one."""
+    gradient, shares = np.zeros((reach.size, 3)), np.zeros(reach.size)
+    _overlap_energy(centres, halves, reach, edges, gradient, shares)
+    return np.asarray(shares >= 0.5 * shares.max())
 
 
 def _require_room(edges: np.ndarray, halves: np.ndarray, reach: np.ndarray) -> None:
@@ -133,21 +157,21 @@ def _relaxed(
     unit = float(reach.mean())  # lengths in units of the radius: well scaled for L-BFGS
     halves, reach, edges = halves / unit, reach / unit, edges / unit
 
+    shares = np.zeros(reach.size)
+
     def energy(positions: np.ndarray) -> tuple[float, np.ndarray]:
         gradient = np.zeros((reach.size, 3))
-        value = _overlap_energy(positions.reshape(-1, 3), halves, reach, edges, gradient)
+        value = _overlap_energy(positions.reshape(-1, 3), halves, reach, edges, gradient, shares)
         return value, gradient.ravel()
 
-    options = {"maxiter": 1000, "maxfun": 1500, "ftol": 0.0, "gtol": 1e-9, "maxcor": 20}
+    options = {"maxiter": 300, "maxfun": 500, "ftol": 0.0, "gtol": 1e-9, "maxcor": 20}
     start = (centres / unit).ravel()
     found = minimize(energy, start, jac=True, method="L-BFGS-B", options=options)
     return np.asarray(found.x.reshape(-1, 3) * unit)
 
 
 @njit(cache=True)
-def _closest_offset(
-    r: np.ndarray, h1: np.ndarray, h2: np.ndarray, offset: np.ndarray
-) -> float:
+def _closest_offset(r: np.ndarray, h1: np.ndarray, h2: np.ndarray, offset: np.ndarray) -> float:
     """Vector between the closest points of two segments; fills offset (3,), returns its length.
 
     Segment 1 is r + s h1, segment 2 is t h2, -1 <= s, t <= 1 (Ericson, *Real-Time Collision
@@ -184,8 +208,9 @@ def _overlap_energy(
     reach: np.ndarray,
     edges: np.ndarray,
     gradient: np.ndarray,
+    shares: np.ndarray,
 ) -> float:
-    """Overlap energy of all pairs and images; adds its gradient (n, 3) to `gradient`."""
+    """Overlap energy of all pairs and images; adds to gradient (n, 3) and bodies' shares (n,)."""
     energy = 0.0
     base, r, offset = np.empty(3), np.empty(3), np.empty(3)
     for i in range(reach.size):
@@ -201,6 +226,8 @@ def _overlap_energy(
                     continue
                 overlap = 1.0 - d / wanted
                 energy += 0.5 * overlap * overlap
+                shares[i] += overlap * overlap
+                shares[j] += overlap * overlap
                 for k in range(3):
                     # crossing segments (d = 0) have no direction: leave them to their neighbours
                     pull = overlap / wanted * offset[k] / d if d > 0.0 else 0.0
@@ -227,7 +254,7 @@ def _shifted(
     if abs(r[1]) >= abs(h1[1]) + abs(h2[1]) + reach:
         return False
     r[2] = base[2] + (image // 9 - 1) * edges[2]
-    return abs(r[2]) < abs(h1[2]) + abs(h2[2]) + reach
+    return bool(abs(r[2]) < abs(h1[2]) + abs(h2[2]) + reach)
 
 
 @njit(cache=True)
