@@ -13,6 +13,7 @@ __all__ = [
     "MatnetError",
     "MissingExtraError",
     "ParameterError",
+    "RangeWarning",
     "ShapeError",
     "require_between",
     "require_finite",
@@ -40,6 +41,10 @@ class FileFormatError(MatnetError):
 
 class MissingExtraError(MatnetError, ImportError):
     """An optional library is not installed; the message gives the install line."""
+
+
+class RangeWarning(UserWarning):
+    """A network is used with phases outside the range it was trained for."""
 
 
 class ConvergenceError(MatnetError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -9,7 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from matnet.errors import ParameterError, require_shape
+from matnet.elasticity import orthotropic_constants
+from matnet.errors import ParameterError, RangeWarning, require_shape
 from matnet.network import Network
 from matnet.phases import PhaseLaw, Void
 
@@ -55,6 +57,11 @@ class Material:
     ParameterError
         A law is missing, is not one, or belongs to no phase of the network.
 
+    Warns
+    -----
+    RangeWarning
+        The phases' stiffness ratio is outside the range that the network was trained for.
+
     Examples
     --------
     >>> from matnet.phases import Elastic
@@ -72,6 +79,7 @@ class Material:
     def __post_init__(self) -> None:
         laws = _laws(self.network.phase_names, self.phases)
         object.__setattr__(self, "phases", laws)
+        _warn_beyond_contrast(self.network, laws)
         stiffness = self.network.homogenize(np.stack([law.stiffness for law in laws.values()]))
         stiffness.setflags(write=False)
         object.__setattr__(self, "stiffness", stiffness)
@@ -147,6 +155,32 @@ class Material:
     def __str__(self) -> str:
         laws = ", ".join(f"{name}: {law!r}" for name, law in self.phases.items())
         return f"{self.network.kind.upper()} material, {laws}"
+
+
+def _warn_beyond_contrast(network: Network, laws: Mapping[str, PhaseLaw]) -> None:
+    """Compare mean moduli (E1 E2 E3)^(1/3) with the card's range, over the first solid phase's."""
+    trained = network.card.get("contrast")
+    solids = {name: law.stiffness for name, law in laws.items() if law.stiffness.any()}
+    if not solids or not isinstance(trained, (list, tuple)) or len(trained) != 2:
+        return
+    low, high = trained
+    moduli = {name: _mean_modulus(stiffness) for name, stiffness in solids.items()}
+    first = next(iter(moduli))
+    for name, modulus in moduli.items():
+        ratio = modulus / moduli[first]
+        if name != first and not 0.999 * low <= ratio <= 1.001 * high:
+            warnings.warn(
+                f"'{name}' is {ratio:.4g} times as stiff as '{first}', but the network was trained "
+                f"for ratios from {low:g} to {high:g}. Expect larger errors, or fit again with "
+                "--contrast.",
+                RangeWarning,
+                stacklevel=4,
+            )
+
+
+def _mean_modulus(stiffness: np.ndarray) -> float:
+    constants = orthotropic_constants(stiffness)
+    return float(np.cbrt(constants["E1"] * constants["E2"] * constants["E3"]))
 
 
 def _laws(names: tuple[str, ...], given: Mapping[str, PhaseLaw]) -> dict[str, PhaseLaw]:

@@ -79,8 +79,27 @@ class Response:
         factor = TENSOR[index]
         return self.strain[:, index] * factor, self.stress[:, index] * factor
 
-    def plot(self, ax: Any = None, *, component: str = "11", **style: Any) -> Any:
-        """Draw stress over strain of a tensor component; returns the matplotlib Axes."""
+    def plot(
+        self,
+        ax: Any = None,
+        *,
+        component: str = "11",
+        unit: str = "unit of the moduli",
+        **style: Any,
+    ) -> Any:
+        """Draw stress over strain of a tensor component; returns the matplotlib Axes.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+            Made if not given.
+        component : str
+            Such as ``"11"``.
+        unit : str
+            Stress unit, for the label.
+        **style
+            Passed to ``Axes.plot``.
+        """
         strain, stress = self.component(component)
         if ax is None:
             from matplotlib import pyplot
@@ -88,7 +107,7 @@ class Response:
             ax = pyplot.subplots(layout="constrained")[1]
         ax.plot(100.0 * strain, stress, **{"label": self.path.name, **style})
         ax.set_xlabel(rf"strain $\varepsilon_{{{component}}}$ [%]")
-        ax.set_ylabel(rf"stress $\sigma_{{{component}}}$ [stress unit]")
+        ax.set_ylabel(rf"stress $\sigma_{{{component}}}$ [{unit}]")
         ax.margins(x=0.02)
         ax.grid(visible=True, alpha=0.3)
         return ax
