@@ -1,5 +1,6 @@
-"""Distance from every voxel centre to the struts of a periodic truss (compiled)."""
+"""Distance from every voxel centre to periodic struts, skins and cell walls (compiled)."""
 
+# mypy: disable-error-code="no-untyped-def"
 from __future__ import annotations
 
 import itertools
@@ -7,9 +8,15 @@ import itertools
 import numpy as np
 from numba import njit, prange
 
-__all__ = ["blended_distance", "periodic_images", "strut_distance"]
+__all__ = [
+    "blended_distance",
+    "corner_measure",
+    "periodic_images",
+    "strut_distance",
+    "wall_distances",
+]
 
-BLOCK = 8  # voxels per block edge: far struts are ruled out block by block
+BLOCK = 4  # voxels per block edge: far struts are ruled out block by block
 
 
 def periodic_images(
@@ -132,6 +139,38 @@ def blended_distance(
     return field
 
 
+def wall_distances(
+    seeds: np.ndarray,
+    lattice: np.ndarray,
+    shape: tuple[int, int, int],
+    periods: tuple[int, int, int] = (1, 1, 1),
+) -> tuple[np.ndarray, np.ndarray]:
+    r"""Distance to the nearest wall, and to the next two, of a periodic Voronoi cell.
+
+    The wall between seeds p and q is the plane half-way, at
+    :math:`(|x - q|^2 - |x - p|^2) / (2 |p - q|)` from a point x that is nearest to p.
+
+    Parameters
+    ----------
+    seeds : (s, 3)
+        Fractions of the unit cell; periodic copies are implied.
+    lattice, shape, periods
+        As in `strut_distance`.
+
+    Returns
+    -------
+    nearest, corner : (n1, n2, n3) floats
+        At voxel centres [length]; `corner` grows with the distances to the next two walls.
+    """
+    longest = float(np.linalg.norm(lattice, axis=1).max())
+    margin = 3.0 * half_diagonal(lattice) + longest  # see the bound in _wall_distances
+    points, _ = periodic_images(np.repeat(seeds[:, None], 2, axis=1), lattice, periods, margin)
+    step = lattice * (np.array(periods) / np.array(shape))[:, None]
+    nearest, corner = np.empty(shape), np.empty(shape)
+    _wall_distances(points[:, 0].copy(), step, nearest, corner)
+    return nearest, corner
+
+
 @njit(cache=True)
 def _to_segment(x, y, z, start, along, away):
     """Distance of a point to a segment; `away` (3,) becomes the vector from its nearest point."""
@@ -238,7 +277,7 @@ def _blended_distance(start, along, tubes, blend, step, field):
                     for m, s in enumerate(near):
                         d = _to_segment(x, y, z, start[s], along[s], away)
                         depth[m] = d - tubes[s]
-                        normal[m] = away / d if d > 0.0 else 0.0
+                        normal[m] = away / max(d, 1e-300)
                     field[i, j, k] = _skin_distance(depth, normal, blend)
 
 
@@ -257,3 +296,56 @@ def _skin_distance(depth, normal, blend):
         gz += weight * normal[m, 2]
     slope = np.sqrt(gx * gx + gy * gy + gz * gz) / total
     return abs(lowest - blend * np.log(total)) / max(slope, 0.25)
+
+
+@njit(cache=True, parallel=True)
+def _wall_distances(seeds, step, nearest, corner):
+    for number in prange(_n_blocks(nearest.shape)):
+        first, last, middle, far = _block(number, nearest.shape, step)
+        reach = np.empty(len(seeds))
+        for s in range(len(seeds)):
+            reach[s] = _between(middle[0], middle[1], middle[2], seeds[s])
+        # with d1 <= ... <= d4 the seeds nearest to x, the wall of seed s is at (d_s - d1) / 2 or
+        # more and that of seed 4 at (d1 + d4) / 2 or less: seeds beyond d4 + 2 d1 do not matter
+        low = _four_smallest(reach)
+        near = np.flatnonzero(reach <= low[3] + 2.0 * low[0] + 4.0 * far)
+        d = np.empty(len(near))
+        for i in range(first[0], last[0]):
+            for j in range(first[1], last[1]):
+                for k in range(first[2], last[2]):
+                    x, y, z = _position(i + 0.5, j + 0.5, k + 0.5, step)
+                    for m, s in enumerate(near):
+                        d[m] = _between(x, y, z, seeds[s])
+                    own = np.argmin(d)
+                    w1 = w2 = w3 = np.inf
+                    for m, s in enumerate(near):
+                        if m != own:
+                            p = seeds[near[own]]
+                            gap = _between(p[0], p[1], p[2], seeds[s])
+                            wall = 0.5 * (d[m] - d[own]) * (d[m] + d[own]) / gap
+                            w3 = min(w3, max(w2, wall))
+                            w2 = min(w2, max(w1, wall))
+                            w1 = min(w1, wall)
+                    nearest[i, j, k] = w1
+                    corner[i, j, k] = _corner_measure(w2, w3)
+
+
+@njit(cache=True)
+def _four_smallest(values):
+    low = np.full(4, np.inf)
+    for value in values:
+        for m in range(4):
+            if value < low[m]:
+                value, low[m] = low[m], value
+    return low
+
+
+@njit(cache=True)
+def _corner_measure(second, third):
+    """Smaller towards edges and corners of cells; orders points equally far from a wall."""
+    return second + 0.618 * third
+
+
+@njit(cache=True)
+def _between(x, y, z, p):
+    return np.sqrt((x - p[0]) ** 2 + (y - p[1]) ** 2 + (z - p[2]) ** 2)

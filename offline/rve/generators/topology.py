@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -15,6 +14,7 @@ from matnet.errors import FileFormatError, MatnetError, ParameterError, ShapeErr
 
 __all__ = ["Topology", "find_topology", "read_topology", "topology_names"]
 
+SAME = 1e-7  # fractions of the cell below which points coincide
 KEYS = ("name", "about", "nodes", "struts", "radii")
 FOLDER = resources.files("offline.rve.generators") / "topologies"
 
@@ -66,45 +66,47 @@ class Topology:
             array.setflags(write=False)
             object.__setattr__(self, name, array)
 
-    def segments(self) -> np.ndarray:
-        """End points (s, 2, 3) of the struts without periodic copies, start node in [0, 1)."""
-        return self._distinct()[0]
-
-    def segment_radii(self) -> np.ndarray:
-        """Relative radius (s,) of each of `segments`; the largest where copies differ."""
-        return self._distinct()[1]
-
     def joints(self) -> np.ndarray:
         """Ends of the struts (m, 3) modulo whole cells, each once, in [0, 1)."""
-        points = self.segments().reshape(-1, 3)
-        inside = points - np.floor(points + 1e-9)
-        return np.array(list({_key(point): point for point in inside}.values()))
+        return self._net()[0]
 
-    def _distinct(self) -> tuple[np.ndarray, np.ndarray]:
-        ends = self.nodes[self.struts]
-        found: dict[tuple[int, ...], tuple[np.ndarray, float]] = {}
-        for segment, radius in zip(ends, self.radii, strict=True):
-            moved = max((_into_cell(s) for s in (segment, segment[::-1])), key=_key)
-            first, best = found.get(_key(moved), (moved, 0.0))
-            found[_key(moved)] = (first, max(best, float(radius)))
-        segments, radii = zip(*found.values(), strict=True)
-        return np.array(segments), np.array(radii)
+    def links(self) -> np.ndarray:
+        """Struts without periodic copies (s, 5): joint i, joint j, and the cell of j."""
+        return self._net()[1]
 
-    def edges(self) -> Iterator[tuple[int, int, np.ndarray]]:
-        """Struts as links (i, j, shift) of the nodes modulo whole cells."""
-        base: dict[tuple[int, ...], int] = {}
-        for start, end in self.segments():
-            cells = np.floor(end + 1e-9)
-            i, j = (base.setdefault(_key(p[None]), len(base)) for p in (start, end - cells))
-            yield i, j, cells.astype(int)
+    def segments(self) -> np.ndarray:
+        """End points (s, 2, 3) of the `links`."""
+        joints, links, _ = self._net()
+        return np.stack([joints[links[:, 0]], joints[links[:, 1]] + links[:, 2:]], axis=1)
+
+    def segment_radii(self) -> np.ndarray:
+        """Relative radius (s,) of each of the `links`; the largest where copies differ."""
+        return self._net()[2]
+
+    def _net(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        used, ends = np.unique(self.struts, return_inverse=True)
+        joints, index, cell = _modulo_cells(self.nodes[used])
+        i, j = ends.reshape(-1, 2).T
+        links = np.column_stack([index[i], index[j], cell[j] - cell[i]])
+        back = np.column_stack([index[j], index[i], cell[i] - cell[j]])
+        forward = [tuple(a) >= tuple(b) for a, b in zip(links.tolist(), back.tolist(), strict=True)]
+        links = np.where(np.array(forward)[:, None], links, back)
+        distinct, which = np.unique(links, axis=0, return_inverse=True)
+        radii = np.zeros(len(distinct))
+        np.maximum.at(radii, which.ravel(), self.radii)
+        return joints, distinct, radii
 
 
-def _into_cell(segment: np.ndarray) -> np.ndarray:
-    return np.asarray(segment - np.floor(segment[0] + 1e-9))
-
-
-def _key(points: np.ndarray) -> tuple[int, ...]:
-    return tuple(np.round(points.ravel() * 1e8).astype(np.int64).tolist())
+def _modulo_cells(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Points that differ by whole cells merged: joints (m, 3), index (n,), cell (n, 3)."""
+    cell = np.floor(points + SAME).astype(int)
+    inside = points - cell
+    gap = inside[:, None] - inside[None]
+    same = (np.abs(gap - np.round(gap)) < SAME).all(axis=2)
+    first = same.argmax(axis=1)  # the first point that each one coincides with
+    kept, index = np.unique(first, return_inverse=True)
+    joints = inside[kept]
+    return joints, index, np.round(points - joints[index]).astype(int)
 
 
 def _numbers(name: str, values: Any, columns: int, meaning: str) -> np.ndarray:
@@ -131,7 +133,7 @@ def _check_struts(nodes: np.ndarray, struts: np.ndarray) -> None:
             raise ParameterError(
                 f"strut {i} joins nodes {a} and {b}, expected indices from 0 to {len(nodes) - 1}."
             )
-        if np.linalg.norm(np.subtract(*nodes[pair.astype(int)])) < 1e-9:
+        if np.linalg.norm(np.subtract(*nodes[pair.astype(int)])) < SAME:
             a, b = (f"{p:g}" for p in pair)
             raise ParameterError(f"strut {i} has no length: nodes {a} and {b} coincide.")
 
