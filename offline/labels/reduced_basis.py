@@ -81,6 +81,11 @@ class ReducedBasis:
         """Number N of basis fields."""
         return self.transform.shape[1]
 
+    @property
+    def memory(self) -> float:
+        """Memory of fields and products [bytes]; both grow with every snapshot."""
+        return float(self.fields.nbytes + self.tensor.nbytes)
+
     def extended(self, new: np.ndarray) -> ReducedBasis:
         """The basis with fields (3 n_nodes, m) added, those already inside it left out."""
         raw = np.asarray(new, dtype=np.float32)

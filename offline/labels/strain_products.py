@@ -26,8 +26,8 @@ import numpy as np
 from matnet.errors import ParameterError
 from matnet.mandel import rotation_matrix
 from offline.homogenization.grid import HexGrid
-from offline.homogenization.mesh import SolidMesh, build_mesh
-from offline.rve import Rve
+from offline.homogenization.mesh import SolidMesh
+from offline.homogenization.solver import CellSolver
 
 __all__ = ["Pair", "StrainProducts", "stiffness_pairs"]
 
@@ -78,16 +78,15 @@ class StrainProducts:
     _elements: tuple[np.ndarray, ...]  # per phase: its elements
 
     @classmethod
-    def of(cls, rve: Rve, pairs: Sequence[Pair]) -> StrainProducts:
+    def of(cls, solver: CellSolver, pairs: Sequence[Pair]) -> StrainProducts:
         """Prepare the products on a cell.
 
         Raises
         ------
         ParameterError
-            A pair belongs to a phase that no voxel has, or no pair is left.
+            No voxel of the cell belongs to a phase of `pairs`.
         """
-        grid = HexGrid(rve.shape, rve.cell)
-        mesh = build_mesh(grid, rve.solid_mask, rve.phases, rve.density)
+        grid, mesh, rve = solver.grid, solver.mesh, solver.rve
         elements = tuple(np.flatnonzero(mesh.phase == p) for p in range(rve.n_phases))
         present = tuple(pair for pair in pairs if len(elements[pair[0]]))
         if not present:
