@@ -14,7 +14,7 @@ definite only if the matrices :math:`w w'^T + w' w^T` of all components span all
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
 from typing import Literal
@@ -26,7 +26,7 @@ from scipy import ndimage
 from matnet.errors import ParameterError
 from offline.rve.rve import Rve
 
-__all__ = ["Connectivity", "check_solid", "connectivity", "remove_islands"]
+__all__ = ["Connectivity", "check_solid", "complaint", "connectivity", "remove_islands"]
 
 Neighbours = Literal["face", "node"]
 
@@ -130,23 +130,34 @@ def connectivity(rve: Rve, neighbours: Neighbours = "face") -> Connectivity:
     root, offset = _joined(edges, n_boxed + 1)
     loops = _loops(edges, root, offset)
 
-    names = np.unique(root[1:]) if n_boxed else np.zeros(0, dtype=root.dtype)
-    merged = np.zeros(n_boxed + 1, dtype=np.int32)
-    merged[1:] = np.searchsorted(names, root[1:]) + 1
-    sizes = np.bincount(merged[labels.ravel()], minlength=len(names) + 1)[1:]
-    order = np.argsort(-sizes, kind="stable")
-    position = np.zeros(len(names) + 1, dtype=np.int32)
-    position[order + 1] = np.arange(1, len(names) + 1)
-
-    found: dict[int, list[np.ndarray]] = {}
-    for row in loops:
-        found.setdefault(int(position[merged[row[0]]]), []).append(row[1:])
-    none = np.zeros((0, 3), dtype=np.int64)
-    windings = tuple(
-        _lattice_basis(np.array(found[k])) if k in found else none for k in range(1, len(names) + 1)
+    position, sizes = _ranked(root, np.bincount(labels.ravel(), minlength=n_boxed + 1))
+    return Connectivity(
+        labels=position[labels],
+        sizes=sizes,
+        windings=_windings(position[loops[:, 0]], loops[:, 1:], len(sizes)),
+        neighbours=neighbours,
     )
-    labels = position[merged][labels]
-    return Connectivity(labels=labels, sizes=sizes[order], windings=windings, neighbours=neighbours)
+
+
+def _ranked(root: np.ndarray, voxels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Name 1, 2, ... of each boxed component's periodic component, by size, and the sizes."""
+    roots, merged = np.unique(root[1:], return_inverse=True)
+    sizes = np.zeros(len(roots), dtype=np.int64)
+    np.add.at(sizes, merged, voxels[1:])
+    order = np.argsort(-sizes, kind="stable")
+    name = np.empty(len(roots), dtype=np.int32)
+    name[order] = np.arange(1, len(roots) + 1)
+    return np.concatenate([np.zeros(1, dtype=np.int32), name[merged]]), sizes[order]
+
+
+def _windings(
+    component: np.ndarray, vectors: np.ndarray, n_components: int
+) -> tuple[np.ndarray, ...]:
+    """Lattice basis per component from the winding vectors of all loops."""
+    result = [np.zeros((0, 3), dtype=np.int64)] * n_components
+    for name in np.unique(component):
+        result[name - 1] = _lattice_basis(vectors[component == name])
+    return tuple(result)
 
 
 def remove_islands(rve: Rve, found: Connectivity | None = None) -> tuple[Rve, int]:
@@ -163,7 +174,7 @@ def remove_islands(rve: Rve, found: Connectivity | None = None) -> tuple[Rve, in
     density = None if rve.density is None else np.where(floating, 0.0, rve.density)
     if "void" in rve.phase_names:
         phases[floating] = rve.phase_names.index("void")
-    return _replaced(rve, phases, density), int(floating.sum())
+    return replace(rve, phases=phases, density=density), int(floating.sum())
 
 
 def check_solid(
@@ -180,20 +191,24 @@ def check_solid(
     found : Connectivity, optional
         The result of ``connectivity(rve)``, if it is known already.
     """
+    if allow_disconnected and rve.solid_mask.any():
+        return
+    wrong = complaint(rve, found)
+    if wrong is not None:
+        advice = " Pass --allow-disconnected to go on." if rve.solid_mask.any() else ""
+        raise ParameterError(wrong + advice)
+
+
+def complaint(rve: Rve, found: Connectivity | None = None) -> str | None:
+    """Why the effective stiffness cannot be positive definite, in one sentence, or None."""
     if not rve.solid_mask.any():
-        raise ParameterError(
+        return (
             "the cell has no solid: every voxel is void or has density 0, so its stiffness is zero."
         )
-    if allow_disconnected:
-        return
-    found = connectivity(rve) if found is None else found
-    if found.n_supported_strains == 6:
-        return
+    by_face = connectivity(rve) if found is None else found
+    if by_face.n_supported_strains == 6:
+        return None
     by_node = connectivity(rve, "node")
-    raise ParameterError(_complaint(found, by_node) + " Pass --allow-disconnected to go on.")
-
-
-def _complaint(by_face: Connectivity, by_node: Connectivity) -> str:
     if by_node.n_supported_strains < 6:
         if by_node.percolates.all():
             return (
@@ -201,31 +216,18 @@ def _complaint(by_face: Connectivity, by_node: Connectivity) -> str:
                 f"only {by_node.n_supported_strains} of 6 strains: C^H is singular."
             )
         return f"the solid does not percolate along {_missing(by_node)}: C^H is singular there."
+    hinges = "these hinges are an artefact of the mesh and C^H depends on them."
     if by_face.percolates.all():
-        return (
-            "pieces of the solid touch only at voxel edges or corners: these hinges are an "
-            "artefact of the mesh and C^H depends on them."
-        )
+        return f"pieces of the solid touch only at voxel edges or corners: {hinges}"
     return (
         f"the solid percolates along {_missing(by_face)} only through voxel edges or corners: "
-        "these hinges are an artefact of the mesh and C^H depends on them."
+        + hinges
     )
 
 
 def _missing(found: Connectivity) -> str:
     names = [f"x{i + 1}" for i in range(3) if not found.percolates[i]]
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
-
-
-def _replaced(rve: Rve, phases: np.ndarray, density: np.ndarray | None) -> Rve:
-    return Rve(
-        phases=phases,
-        cell=rve.cell,
-        phase_names=rve.phase_names,
-        density=density,
-        orientations=rve.orientations,
-        source=rve.source,
-    )
 
 
 def _boundary_edges(labels: np.ndarray, neighbours: Neighbours) -> np.ndarray:

@@ -15,7 +15,7 @@ from matnet.errors import MatnetError, ParameterError
 from offline.rve.formats import images
 from offline.rve.rve import Rve
 
-__all__ = ["FORMATS", "read", "write"]
+__all__ = ["FORMATS", "check_target", "read", "write"]
 
 # suffix -> module in offline.rve.formats; imported on first use
 FORMATS = {
@@ -32,6 +32,7 @@ FORMATS = {
     ".hdf5": "hdf5",
     ".stl": "stl",
 }
+WRITABLE = (".npz", ".vti")
 COMMON_HINTS = ("cell", "voxel_size", "phase_names")  # understood for every format
 
 
@@ -80,10 +81,17 @@ def write(path: str | Path, rve: Rve) -> None:
         The suffix is unknown or stands for a format that is only read.
     """
     path = Path(path)
-    module = _module(path)
-    if not hasattr(module, "write"):
-        raise ParameterError(f"{path}: this format is only read. Write .npz or .vti instead.")
-    module.write(path, rve)
+    check_target(path)
+    _module(path).write(path, rve)
+
+
+def check_target(path: str | Path) -> None:
+    """Raise `ParameterError` unless `write` knows the suffix of `path`."""
+    path = Path(path)
+    if path.suffix.lower() not in WRITABLE:
+        raise ParameterError(
+            f"{path}: cells are written to {' or '.join(WRITABLE)}, not to '{path.suffix}'."
+        )
 
 
 def _fields(rve: Rve, hints: dict[str, Any]) -> dict[str, Any]:
