@@ -136,7 +136,7 @@ def homogenize(
 
 
 def _centred(u: np.ndarray) -> np.ndarray:
-    return u - u.mean(axis=0)
+    return np.asarray(u - u.mean(axis=0))
 
 
 def _not_converged(operator: CellOperator, result: Homogenized) -> str:

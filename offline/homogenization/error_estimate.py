@@ -2,10 +2,10 @@ r"""How far the energies of conjugate gradients are from their limits.
 
 One step lowers the squared energy error by :math:`\Delta_j = \alpha_j\, r_j^T z_j` (Hestenes &
 Stiefel 1952), hence :math:`\lVert u - u_i \rVert_K^2 = \sum_{j \ge i} \Delta_j` (Strakos & Tichy
-2002). What the sum still lacks after step k is judged from the past: the largest ratio S between
-a reached remainder :math:`\sum_{i \le j \le k} \Delta_j` and its first term :math:`\Delta_i` (Meurant, Papez
-& Tichy, *Numer. Algorithms* 88, 2021, 1337-1359, section 3) makes :math:`S \Delta_k` an estimate of
-the error before step k, an upper one as long as convergence is no slower than it was.
+2002). What the sum still lacks after step k is judged from the past: S is the largest ratio of a
+reached remainder :math:`\sum_{i \le j \le k} \Delta_j` to its first term :math:`\Delta_i`. Then
+:math:`S \Delta_k` estimates the error before step k, from above as long as convergence is no slower
+than it was (Meurant, Papez & Tichy, *Numer. Algorithms* 88, 2021, 1337-1359, section 3).
 """
 
 from __future__ import annotations

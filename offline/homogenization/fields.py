@@ -9,8 +9,8 @@ from numba import njit, prange
 
 from matnet.errors import require_shape
 from offline.homogenization.grid import HexGrid
-from offline.homogenization.kernels import LOADS
 from offline.homogenization.mesh import SolidMesh
+from offline.homogenization.node_kernels import LOADS
 
 __all__ = ["element_strains", "gauss_strains", "von_mises"]
 
@@ -80,7 +80,7 @@ def von_mises(stress: Any) -> np.ndarray:
 
 
 @njit(cache=True, parallel=True)
-def _gauss_strains(elements, b, u, strains):
+def _gauss_strains(elements: np.ndarray, b: np.ndarray, u: np.ndarray, strains: np.ndarray) -> None:
     """strains (m, n_points, 6, n_loads) = b (n_points, 6, 24) times u (n_nodes, 3, n_loads)."""
     for e in prange(elements.shape[0]):
         out = strains[e]
@@ -91,5 +91,5 @@ def _gauss_strains(elements, b, u, strains):
                 for k in range(6):
                     for i in range(3):
                         f = b[g, k, 3 * a + i]
-                        for l in range(u.shape[2]):
-                            out[g, k, l] += f * u[node, i, l]
+                        for load in range(u.shape[2]):
+                            out[g, k, load] += f * u[node, i, load]

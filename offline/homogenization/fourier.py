@@ -5,8 +5,8 @@ stencil of 3x3 blocks, so its inverse is a 3x3 product per frequency,
 
 .. math:: \hat M(q) = \Bigl[\sum_d S(d)\, e^{i q \cdot d}\Bigr]^{-1}, \qquad \hat M(0) = 0 .
 
-The element has a centre of symmetry, hence the symbol is real and symmetric. The condition number of
-the preconditioned matrix then depends on the contrast but not on the mesh (Ladecky et al.,
+The element has a centre of symmetry, hence the symbol is real and symmetric. The condition number
+of the preconditioned matrix then depends on the contrast but not on the mesh (Ladecky et al.,
 *Appl. Math. Comput.* 446, 2023, 127835). Single precision suffices: the preconditioner need
 not be accurate, only symmetric and definite, and residuals are scaled before they enter.
 """
@@ -17,9 +17,10 @@ from typing import Any
 
 import numpy as np
 import scipy.fft
+from numba import njit, prange
 
 from offline.homogenization.grid import CORNERS, HexGrid
-from offline.homogenization.kernels import LOADS, PARTS, WIDTH, apply_symbol, grid_dot, to_grid
+from offline.homogenization.node_kernels import LOADS, PARTS, WIDTH, apply_symbol, grid_dot, to_grid
 
 __all__ = ["FourierPreconditioner", "reference_medium", "reference_symbol"]
 
@@ -31,18 +32,21 @@ def reference_medium(stiffnesses: Any, volumes: Any) -> np.ndarray:
 
 
 def reference_symbol(grid: HexGrid, stiffness: np.ndarray) -> np.ndarray:
-    """Symbol (n1, n2, n3 // 2 + 1, 3, 3) of the element matrix with one stiffness (6, 6)."""
+    """Symbol (n1, n2, n3 // 2 + 1, 6) of the element matrix with one stiffness (6, 6).
+
+    The last axis holds the symmetric 3x3 matrices 11 22 33 12 13 23.
+    """
     ke = grid.element_stiffness(stiffness).reshape(8, 3, 8, 3)
-    stencil = np.zeros((3, 3, 3, 3, 3))
+    stencil = np.zeros((3, 3, 3, 3, 3))  # offsets -1, 0, 1 along each axis
     for a in range(8):
         for b in range(8):
-            stencil[tuple(CORNERS[b] - CORNERS[a])] += ke[a, :, b, :]  # -1 wraps to index 2
-    symbol = stencil.astype(complex)
-    for axis, n in enumerate(grid.shape):
-        count = n // 2 + 1 if axis == 2 else n
-        shift = np.exp(2j * np.pi / n * np.outer(np.arange(count), [0, 1, -1]))
-        symbol = np.moveaxis(np.tensordot(shift, symbol, axes=(1, axis)), 0, axis)
-    return np.ascontiguousarray(symbol.real)
+            stencil[tuple(CORNERS[b] - CORNERS[a] + 1)] += ke[a, :, b, :]
+    packed = stencil[..., (0, 1, 2, 0, 0, 1), (0, 1, 2, 1, 2, 2)]
+    n1, n2, n3 = grid.shape
+    angles = [2.0 * np.pi / n * np.arange(n) for n in (n1, n2, n3)]
+    symbol = np.empty((n1, n2, n3 // 2 + 1, 6))
+    _sum_stencil(packed, angles[0], angles[1], angles[2], symbol)
+    return symbol
 
 
 class FourierPreconditioner:
@@ -59,13 +63,11 @@ class FourierPreconditioner:
 
     def __init__(self, grid: HexGrid, stiffness: np.ndarray, threads: int) -> None:
         self.grid, self.threads = grid, threads
-        symbol = reference_symbol(grid, stiffness)
-        symbol[0, 0, 0] = np.eye(3)
-        inverse = np.linalg.inv(symbol)
-        inverse[0, 0, 0] = 0.0  # translations
+        inverse = reference_symbol(grid, stiffness).reshape(-1, 6)
+        invert_symmetric(inverse[1:])
+        inverse[0] = 0.0  # translations
         self._magnitude = float(np.abs(inverse).max()) or 1.0
-        packed = inverse[..., (0, 1, 2, 0, 0, 1), (0, 1, 2, 1, 2, 2)] / self._magnitude
-        self._inverse = np.ascontiguousarray(packed.reshape(-1, 6), dtype=np.float32)
+        self._inverse = (inverse / self._magnitude).astype(np.float32)
         self._field = np.zeros((grid.n_voxels, WIDTH), dtype=np.float32)
         self._parts = np.empty((PARTS, LOADS))
 
@@ -95,3 +97,45 @@ class FourierPreconditioner:
         scale = norm * self._magnitude
         grid_dot(scale, r, nodes, z, self._parts)
         return z, scale, self._parts.sum(axis=0)
+
+
+@njit(cache=True, parallel=True)
+def _sum_stencil(
+    stencil: np.ndarray, q1: np.ndarray, q2: np.ndarray, q3: np.ndarray, symbol: np.ndarray
+) -> None:
+    for i in prange(symbol.shape[0]):
+        axis_2 = np.empty((3, 3, 6), dtype=np.complex128)
+        axis_3 = np.empty((3, 6), dtype=np.complex128)
+        w1 = np.exp(1j * q1[i])
+        for a in range(3):
+            for b in range(3):
+                for c in range(6):
+                    back, here, ahead = (
+                        stencil[0, a, b, c],
+                        stencil[1, a, b, c],
+                        stencil[2, a, b, c],
+                    )
+                    axis_2[a, b, c] = back / w1 + here + ahead * w1
+        for j in range(symbol.shape[1]):
+            w2 = np.exp(1j * q2[j])
+            for b in range(3):
+                for c in range(6):
+                    axis_3[b, c] = axis_2[0, b, c] / w2 + axis_2[1, b, c] + axis_2[2, b, c] * w2
+            for k in range(symbol.shape[2]):
+                w3 = np.exp(1j * q3[k])
+                for c in range(6):
+                    total = axis_3[0, c] / w3 + axis_3[1, c] + axis_3[2, c] * w3
+                    symbol[i, j, k, c] = total.real
+
+
+@njit(cache=True, parallel=True)
+def invert_symmetric(m: np.ndarray) -> None:
+    """In place: inverses of symmetric 3x3 matrices (n, 6), stored 11 22 33 12 13 23."""
+    for n in prange(m.shape[0]):
+        a, b, c, d, e, f = m[n, 0], m[n, 1], m[n, 2], m[n, 3], m[n, 4], m[n, 5]
+        c11, c12, c13 = b * c - f * f, e * f - d * c, d * f - b * e
+        factor = 1.0 / (a * c11 + d * c12 + e * c13)
+        m[n, 0], m[n, 3], m[n, 4] = factor * c11, factor * c12, factor * c13
+        m[n, 1] = factor * (a * c - e * e)
+        m[n, 2] = factor * (a * b - d * d)
+        m[n, 5] = factor * (d * e - a * f)

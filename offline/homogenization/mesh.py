@@ -8,33 +8,58 @@ import numpy as np
 
 from offline.homogenization.grid import HexGrid
 
-__all__ = ["SolidMesh"]
+__all__ = ["LANES", "Groups", "SolidMesh", "build_mesh"]
 
-MAX_CHUNKS = 16  # fixed, so that sums do not depend on the number of threads
-ROWS_PER_CHUNK = 2  # thinner slabs would spend their time on shared planes
+LANES = 8  # elements handled together
+MAX_SLABS = 32  # fixed, so that sums do not depend on the number of threads
+LAYERS_PER_SLAB = 4  # thinner slabs would spend their time on shared planes
+BLOCK_VOXELS = 8192  # elements are sorted by phase inside blocks of layers that fit the cache
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Groups:
+    """Elements in eights of one phase, cut into slabs along axis 0.
+
+    A slab owns the nodes of its planes; the plane behind its last layer belongs to the next slab.
+    The groups of the last layer come last in a slab.
+
+    Attributes
+    ----------
+    nodes : (n_groups, 8 elements, 8 nodes) int32
+        Incomplete groups repeat their first element with density 0.
+    phase : (n_groups,) int
+    density : (n_groups, 8) float
+    slabs : (5, n_slabs) int
+        First group, stop group, first group of the last layer, first and stop owned node.
+    shared : (2, n_slabs) int
+        First and stop node of the plane behind each slab.
+    """
+
+    nodes: np.ndarray
+    phase: np.ndarray
+    density: np.ndarray
+    slabs: np.ndarray
+    shared: np.ndarray
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class SolidMesh:
-    """Active elements and nodes of a cell, cut into slabs along axis 0.
-
-    A node is active when an active element touches it. Elements and nodes keep the grid's order,
-    so the nodes of one plane of axis 0 are consecutive. Slab c works on elements
-    ``element_start[c]`` to ``element_start[c + 1]``; it owns its nodes except those of its last
-    plane, which the next slab owns and into which it adds from a private buffer.
+    """Active elements and nodes of a cell; a node is active when an active element touches it.
 
     Attributes
     ----------
     voxels : (n_elements,) int
-        Flat voxel number of each element.
+        Flat voxel number of each element, increasing.
     nodes : (n_nodes,) int
         Flat grid number of each active node, increasing.
     elements : (n_elements, 8) int32
         Active nodes of each element.
-    phase : (n_elements,) int
+    phase : (n_elements,) uint8
         Phase of each element.
     density : (n_elements,) float
         Factor on the stiffness of each element.
+    groups : Groups
+        The same elements in the order the kernels work.
     """
 
     voxels: np.ndarray
@@ -42,11 +67,7 @@ class SolidMesh:
     elements: np.ndarray
     phase: np.ndarray
     density: np.ndarray
-    element_start: np.ndarray
-    element_last: np.ndarray  # first element of each slab's last layer
-    node_start: np.ndarray
-    shared_start: np.ndarray  # first node of the plane behind each slab
-    shared_stop: np.ndarray
+    groups: Groups
 
     @property
     def n_nodes(self) -> int:
@@ -57,11 +78,6 @@ class SolidMesh:
     def n_elements(self) -> int:
         """Number of active elements."""
         return len(self.voxels)
-
-    @property
-    def n_chunks(self) -> int:
-        """Number of slabs."""
-        return len(self.element_start) - 1
 
 
 def build_mesh(
@@ -75,36 +91,74 @@ def build_mesh(
     nodes = np.flatnonzero(touched)
     number = np.full(grid.n_voxels, -1, dtype=np.int32)
     number[nodes] = np.arange(len(nodes), dtype=np.int32)
-    factor = np.ones(len(voxels)) if density is None else density.ravel()[voxels]
     arrays = {
         "voxels": voxels,
         "nodes": nodes,
         "elements": number[on_grid],
-        "phase": phases.ravel()[voxels].astype(np.int64),
-        "density": np.ascontiguousarray(factor),
-        **_slabs(grid.shape, voxels, nodes),
+        "phase": phases.ravel()[voxels],
+        "density": np.ones(len(voxels)) if density is None else density.ravel()[voxels],
     }
     for array in arrays.values():
         array.setflags(write=False)
-    return SolidMesh(**arrays)
+    return SolidMesh(**arrays, groups=_groups(grid.shape, **arrays))
 
 
-def _slabs(
-    shape: tuple[int, int, int], voxels: np.ndarray, nodes: np.ndarray
-) -> dict[str, np.ndarray]:
-    """Cut axis 0 into slabs of about equally many elements."""
-    n1, plane = shape[0], shape[1] * shape[2]
-    layers = np.arange(n1 + 1) * plane
-    element_of, node_of = np.searchsorted(voxels, layers), np.searchsorted(nodes, layers)
-    n_slabs = max(1, min(MAX_CHUNKS, n1 // ROWS_PER_CHUNK))
-    wanted = np.linspace(0, len(voxels), n_slabs + 1)[1:-1]
-    inner = np.unique(np.clip(np.searchsorted(element_of, wanted), 1, n1 - 1)) if n1 > 1 else []
-    cuts = np.concatenate([[0], inner, [n1]]).astype(np.int64)
-    behind = cuts[1:] % n1
-    return {
-        "element_start": element_of[cuts].astype(np.int64),
-        "element_last": element_of[cuts[1:] - 1].astype(np.int64),
-        "node_start": node_of[cuts].astype(np.int64),
-        "shared_start": node_of[behind].astype(np.int64),
-        "shared_stop": node_of[behind + 1].astype(np.int64),
-    }
+def _groups(
+    shape: tuple[int, int, int],
+    voxels: np.ndarray,
+    nodes: np.ndarray,
+    elements: np.ndarray,
+    phase: np.ndarray,
+    density: np.ndarray,
+) -> Groups:
+    plane = shape[1] * shape[2]
+    cuts = _cuts(shape[0], np.searchsorted(voxels, np.arange(shape[0] + 1) * plane))
+    layer = voxels // plane
+    slab = np.searchsorted(cuts, layer, side="right") - 1
+    last = layer == cuts[slab + 1] - 1
+    block = layer // max(1, BLOCK_VOXELS // plane)
+    order = np.lexsort((phase, block, last, slab))
+    keys = np.stack([slab, last, block, phase])[:, order]
+    lanes = _eights(keys)  # positions in `order`, -1 where empty
+    chosen = order[np.where(lanes < 0, lanes[:, :1], lanes)]
+    head = keys[:, lanes[:, 0]]  # slab, last, block, phase of each group
+    n_slabs = len(cuts) - 1
+    node_start = np.searchsorted(nodes, cuts * plane)
+    behind = cuts[1:] % shape[0]
+    slabs = [
+        np.searchsorted(head[0], np.arange(n_slabs)),
+        np.searchsorted(head[0], np.arange(n_slabs), side="right"),
+        np.searchsorted(2 * head[0] + head[1], 2 * np.arange(n_slabs) + 1),
+        node_start[:-1],
+        node_start[1:],
+    ]
+    shared = [np.searchsorted(nodes, behind * plane), np.searchsorted(nodes, (behind + 1) * plane)]
+    return Groups(
+        nodes=elements[chosen],
+        phase=head[3].astype(np.int64),
+        density=np.where(lanes < 0, 0.0, density[chosen]),
+        slabs=np.array(slabs, dtype=np.int64),
+        shared=np.array(shared, dtype=np.int64),
+    )
+
+
+def _cuts(n_layers: int, element_start: np.ndarray) -> np.ndarray:
+    """Layers (n_slabs + 1,) where slabs of about equally many elements begin and end."""
+    n_slabs = max(1, min(MAX_SLABS, n_layers // LAYERS_PER_SLAB))
+    wanted = np.linspace(0, element_start[-1], n_slabs + 1)[1:-1]
+    inner = np.clip(np.searchsorted(element_start, wanted), 1, max(1, n_layers - 1))
+    return np.asarray(np.unique(np.concatenate([[0], inner, [n_layers]])))
+
+
+def _eights(keys: np.ndarray) -> np.ndarray:
+    """Cut runs of equal columns of `keys` (k, n) into groups: positions (n_groups, 8) or -1."""
+    n = keys.shape[1]
+    new = np.concatenate([[True], np.any(keys[:, 1:] != keys[:, :-1], axis=0)])
+    run = np.flatnonzero(new)
+    length = np.diff(np.append(run, n))
+    per_run = -(-length // LANES)
+    first = np.repeat(run, per_run)
+    place = np.arange(len(first)) - np.repeat(np.cumsum(per_run) - per_run, per_run)
+    lanes = (first + LANES * place)[:, None] + np.arange(LANES)
+    stop = np.repeat(run + length, per_run)[:, None]
+    return np.where(lanes < stop, lanes, -1)

@@ -25,8 +25,8 @@ class SolverOptions:
     Parameters
     ----------
     tol : float
-        Estimated error of the effective stiffness relative to its Frobenius norm. The energy form is
-        second order in the residual: 1e-6 leaves residuals around 1e-3.
+        Estimated error of the effective stiffness relative to its Frobenius norm. The energy form
+        is second order in the residual: 1e-6 leaves residuals around 1e-3.
     residual_tol : float, optional
         Stop each load case at this ``||K u - f|| / ||f||`` instead (for local fields).
     max_iterations : int

@@ -1,4 +1,4 @@
-"""Preconditioned conjugate gradients for six load cases at once, stopped on the effective stiffness."""
+"""Conjugate gradients for six load cases at once, stopped on the effective stiffness."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from offline.homogenization.error_estimate import EnergyErrorEstimate
-from offline.homogenization.kernels import LOADS, PARTS, WIDTH, advance, new_direction, squares
+from offline.homogenization.node_kernels import LOADS, PARTS, advance, new_direction, squares
 from offline.homogenization.options import SolverOptions, Status
 
 __all__ = ["Preconditioner", "Solution", "pcg"]
@@ -116,8 +116,3 @@ def pcg(
         energy_error=estimate.current,
         status=status,
     )
-
-
-def empty_field(n_nodes: int) -> np.ndarray:
-    """Zeros (n_nodes, 18)."""
-    return np.zeros((n_nodes, WIDTH))

@@ -11,12 +11,12 @@ import numpy as np
 
 from matnet.errors import ParameterError, ShapeError, require_finite, require_shape
 from matnet.mandel import rotate_stiffness
-from offline.homogenization import fields, kernels
+from offline.homogenization import element_kernels, fields, node_kernels
 from offline.homogenization.engines import engine
 from offline.homogenization.fourier import FourierPreconditioner, reference_medium
 from offline.homogenization.grid import MODES, HexGrid
-from offline.homogenization.kernels import LOADS, PARTS, WIDTH
-from offline.homogenization.mesh import SolidMesh, build_mesh
+from offline.homogenization.mesh import LANES, SolidMesh, build_mesh
+from offline.homogenization.node_kernels import LOADS, PARTS, WIDTH
 from offline.homogenization.options import SolverOptions
 from offline.homogenization.pcg import Solution
 from offline.rve.connectivity import check_solid, connectivity
@@ -166,7 +166,7 @@ class CellSolver:
     @contextmanager
     def use_threads(self) -> Iterator[None]:
         before = numba.get_num_threads()
-        numba.set_num_threads(min(self.threads, numba.config.NUMBA_NUM_THREADS))
+        numba.set_num_threads(min(self.threads, _launched_threads()))
         try:
             yield
         finally:
@@ -210,18 +210,8 @@ class CellOperator:
         grid, mesh = solver.grid, solver.mesh
         weights = solver.phase_volume
         self.mean_stiffness = np.einsum("p,pij->ij", weights, stiffness) / grid.volume
-        self._blocks = _mode_blocks(grid, stiffness)
-        self._element_load = _mode_load(grid, stiffness)
-        self._slabs = np.stack(
-            [
-                mesh.element_start[:-1],
-                mesh.element_start[1:],
-                mesh.element_last,
-                mesh.node_start[:-1],
-                mesh.node_start[1:],
-            ]
-        )
-        self._shared = np.stack([mesh.shared_start, mesh.shared_stop])
+        self._linear, self._bilinear, self._trilinear = _mode_blocks(grid, stiffness)
+        self._element_load = _lane_load(grid, stiffness)
         self._preconditioner = preconditioner
         # a nodal force if one voxel bore the Voigt stress alone
         area = (grid.volume / grid.n_voxels) ** (2.0 / 3.0)
@@ -255,15 +245,17 @@ class CellOperator:
     def apply(self, p: np.ndarray, out: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
         """K p (n_nodes, 18) and the works p . K p (6,) of six fields."""
         q = np.empty_like(p) if out is None else out
-        mesh = self.mesh
-        power = np.empty((mesh.n_chunks, LOADS))
-        kernels.apply_stiffness(
-            mesh.elements,
-            mesh.phase,
-            mesh.density,
-            *self._blocks,
-            self._slabs,
-            self._shared,
+        groups = self.mesh.groups
+        power = np.empty((groups.slabs.shape[1], LOADS))
+        element_kernels.apply_stiffness(
+            groups.nodes,
+            groups.phase,
+            groups.density,
+            self._linear,
+            self._bilinear,
+            self._trilinear,
+            groups.slabs,
+            groups.shared,
             p,
             q,
             power,
@@ -273,14 +265,14 @@ class CellOperator:
     def load_vectors(self) -> np.ndarray:
         """f (n_nodes, 18): column k balances the unit macro strain k."""
         f = np.empty((self.mesh.n_nodes, WIDTH))
-        mesh = self.mesh
-        kernels.assemble_loads(
-            mesh.elements,
-            mesh.phase,
-            mesh.density,
+        groups = self.mesh.groups
+        element_kernels.assemble_loads(
+            groups.nodes,
+            groups.phase,
+            groups.density,
             self._element_load,
-            self._slabs,
-            self._shared,
+            groups.slabs,
+            groups.shared,
             f,
         )
         return f
@@ -288,7 +280,7 @@ class CellOperator:
     def precondition(self, r: np.ndarray) -> np.ndarray:
         """Reference inverse of six residuals (n_nodes, 18), at active nodes."""
         parts = np.empty((PARTS, LOADS))
-        kernels.squares(r, parts)
+        node_kernels.squares(r, parts)
         norm = np.sqrt(parts.sum(axis=0))
         z, scale, _ = self.preconditioner.apply(r, norm, self.mesh.nodes)
         rows = z[self.mesh.nodes].reshape(-1, 3, LOADS) * scale
@@ -306,9 +298,9 @@ class CellOperator:
         if r is None:
             r = f - self.apply(u)[0]
         parts = np.empty((PARTS, LOADS, LOADS))
-        kernels.gram(u, f, parts)
+        node_kernels.gram(u, f, parts)
         lowered = parts.sum(axis=0)
-        kernels.gram(r, u, parts)
+        node_kernels.gram(r, u, parts)
         lowered += parts.sum(axis=0)
         c = self.mean_stiffness - lowered / self.solver.grid.volume
         return np.asarray(0.5 * (c + c.T))
@@ -323,17 +315,20 @@ class CellOperator:
         return max(float(np.linalg.norm(diagonal)), floor)
 
 
-def _mode_blocks(grid: HexGrid, stiffness: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Element stiffnesses in mode amplitudes times 8, split by parity of the modes."""
+def _launched_threads() -> int:
+    return int(numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
+
+
+def _mode_blocks(grid: HexGrid, stiffness: np.ndarray) -> Iterator[np.ndarray]:
+    """Blocks of the element stiffnesses in mode amplitudes times 8, by parity of the modes."""
     transform = np.kron(MODES, np.eye(3)) / 8.0  # u_e = MODES^T (MODES u_e) / 8
     in_modes = transform @ grid.element_stiffness(stiffness) @ transform.T
-    blocks = []
-    for modes in (kernels.LINEAR, kernels.BILINEAR, kernels.TRILINEAR):
+    for modes in (element_kernels.LINEAR, element_kernels.BILINEAR, element_kernels.TRILINEAR):
         dofs = np.array([3 * m + i for m in modes for i in range(3)])
-        blocks.append(np.ascontiguousarray(in_modes[:, dofs[:, None], dofs]))
-    return tuple(blocks)
+        yield np.ascontiguousarray(in_modes[:, dofs[:, None], dofs])
 
 
-def _mode_load(grid: HexGrid, stiffness: np.ndarray) -> np.ndarray:
-    """Element load vectors (n_phases, 8, 18)."""
-    return np.ascontiguousarray(grid.element_load(stiffness).reshape(-1, 8, WIDTH))
+def _lane_load(grid: HexGrid, stiffness: np.ndarray) -> np.ndarray:
+    """Element load vectors in the kernels' lanes: row (node, component), then (element, load)."""
+    load = grid.element_load(stiffness).reshape(len(stiffness), 24, 1, LOADS)
+    return np.ascontiguousarray(np.tile(load, (1, 1, LANES, 1)).reshape(len(stiffness), -1))
