@@ -10,7 +10,6 @@ from numba import njit, prange
 
 __all__ = [
     "blended_distance",
-    "corner_measure",
     "periodic_images",
     "strut_distance",
     "wall_distances",

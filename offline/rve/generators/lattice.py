@@ -35,12 +35,13 @@ def truss(
     periods: Triple = 1,
     cell: Numbers | None = None,
 ) -> Rve:
-    """Truss lattice of round struts with spherical joints.
+    """Truss lattice of round struts.
 
-    A voxel is solid if its centre is within the radius of a strut's axis, measured in the cell's
-    own metric. With a volume fraction the radius follows from sorting the distances. Many voxels
-    lie equally far from a strut; they join the solid from the joints outwards (struts taper by
-    one part in 10^4), so that the fraction is exact up to groups of symmetric voxels.
+    A voxel is solid if its centre is within the radius of a strut's axis (spherical ends),
+    measured in the cell's own metric. With a volume fraction the radius follows from sorting the
+    distances. Many voxels lie equally far from a strut; they join the solid from the joints
+    outwards (struts taper by one part in 10^4), so that the fraction is exact up to groups of
+    symmetric voxels.
 
     Parameters
     ----------

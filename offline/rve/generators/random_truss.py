@@ -37,7 +37,7 @@ def random_truss(
     seed: int = 0,
     cell: Numbers | None = None,
 ) -> Rve:
-    """Random truss, periodic and connected in all directions; each seed gives another topology.
+    """Random truss, connected in all directions; each seed gives another topology.
 
     Parameters
     ----------
@@ -156,7 +156,7 @@ def _random_point(symmetry: str, rng: np.random.Generator) -> np.ndarray:
 
 def _orbit(point: np.ndarray, operations: np.ndarray) -> np.ndarray:
     images = np.round((operations @ point) % 1.0, 9) % 1.0
-    return np.unique(images, axis=0)
+    return np.asarray(np.unique(images, axis=0))
 
 
 def _smallest_gap(points: np.ndarray, first: int) -> float:

@@ -76,7 +76,7 @@ def shell(
     periods: Triple = 1,
     cell: Numbers | None = None,
 ) -> Rve:
-    """Smooth skin around a truss: hollow tubes that flow into each other at the joints.
+    """Smooth skin around a truss, hollow tubes that flow into each other.
 
     The mid-surface is the zero level of the smooth minimum of the distances to the struts, see
     `distance.blended_distance`.

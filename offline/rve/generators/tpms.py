@@ -132,7 +132,7 @@ def tpms(
     periods: Triple = 1,
     cell: Numbers | None = None,
 ) -> Rve:
-    """Cell of a triply periodic minimal surface: one labyrinth solid, or a sheet.
+    """Triply periodic minimal surface, one labyrinth solid or a sheet.
 
     A network is solid where ``f <= level`` (side "above": ``f >= level``). A sheet, also called
     the two-sided or tubular variant, is the shell ``|f - level| <= offset`` between two offset
