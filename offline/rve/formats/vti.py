@@ -5,10 +5,7 @@ Edges of the cell are ``Spacing`` times the number of cells along the axes of ``
 
 from __future__ import annotations
 
-import math
-import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +13,8 @@ import numpy as np
 
 from matnet.atomic import whole_file
 from matnet.errors import FileFormatError, ParameterError
-from offline.rve.formats.common import (
-    MAX_INFLATION,
-    as_phases,
-    build,
-    check_size,
-    decoding,
-    extra,
-    grey_to_fields,
-    require_file,
-)
+from offline.rve.formats.common import as_phases, build, grey_to_fields, require_file
+from offline.rve.formats.vtkxml import Image, parse, serialise
 from offline.rve.rve import Rve
 
 __all__ = ["pick_field", "read", "write"]
@@ -48,34 +37,18 @@ def read(path: Path, field: str | None = None, threshold: Any = None) -> Rve:
         Ascending grey values that separate the phases; without it the values are labels.
     """
     require_file(path)
-    _check_header(path)
-    with extra("vtk"):
-        from vtkmodules.util.numpy_support import vtk_to_numpy
-        from vtkmodules.vtkIOXML import vtkXMLImageDataReader
-    with decoding(path, "VTK image file"), _vtk_messages() as messages:
-        reader = vtkXMLImageDataReader()
-        reader.SetFileName(str(path))
-        reader.Update()
-        image = reader.GetOutput()
-        shape = tuple(max(n - 1, 0) for n in image.GetDimensions())
-        data = image.GetCellData()
-        arrays = {
-            data.GetArrayName(k): vtk_to_numpy(data.GetArray(k)).copy()
-            for k in range(data.GetNumberOfArrays())
-            if data.GetArray(k) is not None and data.GetArray(k).GetNumberOfComponents() == 1
-        }
-        failed = reader.GetErrorCode() or messages.GetOutput().strip()
-        notes = _field_data(image.GetFieldData())
-        cell = _cell(image, shape)
-    if failed:
-        reason = " ".join(messages.GetOutput().split()) or f"VTK error code {failed}"
-        raise FileFormatError(f"{path}: not a readable VTK image file ({reason[:200]}).")
-    if math.prod(shape) == 0:
-        raise FileFormatError(f"{path}: has {shape} cells: an axis is empty.")
-    fields = _voxels(path, arrays, shape, field, threshold)
-    if "phase_names" in notes and "phases" in arrays and field is None:  # our own: indices
-        fields["phases"] = as_phases(path, "phases", arrays["phases"]).reshape(shape, order="F")
-    return build(path, cell=cell, **(fields | notes))
+    image = parse(path)
+    scalars = {name: values for name, values in image.arrays.items() if values.ndim == 1}
+    fields = _voxels(path, dict(scalars), image.shape, field, threshold)
+    if "phase_names" in image.texts and "phases" in scalars and field is None:
+        # our own file: the values are indices into the names
+        phases = as_phases(path, "phases", scalars["phases"])
+        fields["phases"] = phases.reshape(image.shape, order="F")
+        fields["phase_names"] = image.texts["phase_names"]
+    if "orientations" in image.notes:
+        fields["orientations"] = image.notes["orientations"].reshape(-1, 3, 3)
+    lengths = image.spacing * image.shape
+    return build(path, cell=lengths[:, None] * image.axes.T, **fields)
 
 
 def _voxels(
@@ -85,20 +58,16 @@ def _voxels(
     field: str | None,
     threshold: Any,
 ) -> dict[str, Any]:
-    def grid(values: np.ndarray) -> np.ndarray:
-        if values.size != math.prod(shape):
-            raise FileFormatError(f"{path}: a cell array has {values.size} values for {shape}.")
-        return values.reshape(shape, order="F")
-
     fields: dict[str, Any] = {}
     if field is None and "density" in arrays:
-        fields["density"] = grid(arrays.pop("density")).astype(float)
+        fields["density"] = arrays.pop("density").astype(float).reshape(shape, order="F")
         fields["phases"] = np.zeros(shape, dtype=np.uint8)
         fields["phase_names"] = ("solid",)
         if not any(name in arrays for name in FIELDS):
             return fields
     name = pick_field(path, arrays, field)
-    return fields | grey_to_fields(path, f"values of '{name}'", grid(arrays[name]), threshold)
+    values = arrays[name].reshape(shape, order="F")
+    return fields | grey_to_fields(path, f"values of '{name}'", values, threshold)
 
 
 def pick_field(path: Path, arrays: Mapping[str, np.ndarray], field: str | None) -> str:
@@ -125,11 +94,6 @@ def write(path: Path, rve: Rve) -> None:
     ParameterError
         The lattice vectors are not orthogonal, which an image cannot express.
     """
-    with extra("vtk"):
-        from vtkmodules.util.numpy_support import numpy_to_vtk
-        from vtkmodules.vtkCommonCore import vtkStringArray
-        from vtkmodules.vtkCommonDataModel import vtkImageData
-        from vtkmodules.vtkIOXML import vtkXMLImageDataWriter
     lengths = np.linalg.norm(rve.cell, axis=1)
     axes = rve.cell / lengths[:, None]
     if np.abs(axes @ axes.T - np.eye(3)).max() > 1e-9:
@@ -137,75 +101,17 @@ def write(path: Path, rve: Rve) -> None:
             f"{path}: the lattice vectors are not orthogonal, which .vti cannot express. "
             "Write .npz instead."
         )
-    image = vtkImageData()
-    image.SetDimensions(*(n + 1 for n in rve.shape))
-    image.SetSpacing(*(lengths / rve.shape))
-    image.SetDirectionMatrix(*axes.T.ravel())
-    columns = {"phases": rve.phases.ravel(order="F")}
+    arrays = {"phases": rve.phases.ravel(order="F")}
     if rve.density is not None:
-        columns["density"] = rve.density.ravel(order="F")
-    for name, values in columns.items():
-        array = numpy_to_vtk(values, deep=True)
-        array.SetName(name)
-        image.GetCellData().AddArray(array)
-    names = vtkStringArray()
-    names.SetName("phase_names")
-    for name in rve.phase_names:
-        names.InsertNextValue(name)
-    image.GetFieldData().AddArray(names)
-    if rve.orientations is not None:
-        array = numpy_to_vtk(rve.orientations.reshape(-1, 9), deep=True)
-        array.SetName("orientations")
-        image.GetFieldData().AddArray(array)
-    with whole_file(path) as beside, _vtk_messages() as messages:
-        writer = vtkXMLImageDataWriter()
-        writer.SetFileName(str(beside))
-        writer.SetInputData(image)
-        if not writer.Write():
-            raise ParameterError(f"{path}: VTK could not write ({messages.GetOutput().strip()}).")
-
-
-def _check_header(path: Path) -> None:
-    """Hold the claimed extent against the size of the file, before VTK allocates it."""
-    with path.open("rb") as stream:
-        head = stream.read(65536).decode("latin-1")
-    found = re.search(r'WholeExtent="([-+\d\s]+)"', head)
-    extent = [int(n) for n in found.group(1).split()[:6]] if found else []
-    if len(extent) != 6 or 'type="ImageData"' not in head:
-        raise FileFormatError(f"{path}: no VTK ImageData header, expected a .vti file.")
-    shape = [extent[2 * i + 1] - extent[2 * i] for i in range(3)]
-    check_size(path, [max(n, 0) for n in shape], 1, MAX_INFLATION * path.stat().st_size)
-
-
-def _cell(image: Any, shape: tuple[int, ...]) -> np.ndarray:
-    direction = image.GetDirectionMatrix()
-    axes = np.array([[direction.GetElement(i, j) for j in range(3)] for i in range(3)])
-    lengths = np.array(shape) * np.array(image.GetSpacing())
-    return np.asarray(lengths[:, None] * axes.T)
-
-
-def _field_data(data: Any) -> dict[str, Any]:
-    """Phase names and orientations, as `write` leaves them."""
-    from vtkmodules.util.numpy_support import vtk_to_numpy
-
-    notes: dict[str, Any] = {}
-    names = data.GetAbstractArray("phase_names")
-    if names is not None and names.IsA("vtkStringArray"):
-        notes["phase_names"] = [str(names.GetValue(k)) for k in range(names.GetNumberOfValues())]
-    orientations = data.GetArray("orientations")
-    if orientations is not None and orientations.GetNumberOfComponents() == 9:
-        notes["orientations"] = vtk_to_numpy(orientations).reshape(-1, 3, 3).copy()
-    return notes
-
-
-@contextmanager
-def _vtk_messages() -> Iterator[Any]:
-    """Collect VTK's messages, which it would otherwise print on stderr."""
-    from vtkmodules.vtkCommonCore import vtkOutputWindow, vtkStringOutputWindow
-
-    before, messages = vtkOutputWindow.GetInstance(), vtkStringOutputWindow()
-    vtkOutputWindow.SetInstance(messages)
-    try:
-        yield messages
-    finally:
-        vtkOutputWindow.SetInstance(before)
+        arrays["density"] = rve.density.ravel(order="F")
+    turned = rve.orientations
+    image = Image(
+        shape=rve.shape,
+        spacing=lengths / rve.shape,
+        axes=axes.T,
+        arrays=arrays,
+        texts={"phase_names": list(rve.phase_names)},
+        notes={} if turned is None else {"orientations": turned.reshape(-1, 9)},
+    )
+    with whole_file(path) as beside:
+        beside.write_text(serialise(image), encoding="ascii")
