@@ -159,9 +159,9 @@ class Material:
 
 def _warn_beyond_contrast(network: Network, laws: Mapping[str, PhaseLaw]) -> None:
     """Compare mean moduli (E1 E2 E3)^(1/3) with the card's range, over the first solid phase's."""
-    trained = network.card.get("contrast")
+    trained = np.asarray(network.card.get("contrast"))
     solids = {name: law.stiffness for name, law in laws.items() if law.stiffness.any()}
-    if not solids or not isinstance(trained, (list, tuple)) or len(trained) != 2:
+    if not solids or trained.dtype.kind not in "fiu" or trained.shape != (2,):
         return
     low, high = trained
     moduli = {name: _mean_modulus(stiffness) for name, stiffness in solids.items()}

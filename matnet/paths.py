@@ -164,6 +164,7 @@ def cyclic(
     `steps` and `duration` are per cycle; steps is a multiple of 4, so that peaks are met.
     """
     _require_steps(steps)
+    _require_duration(duration)
     if steps % 4 or cycles < 1 or steps * cycles > MAX_STEPS:
         raise ParameterError(
             f"cyclic: {steps} steps and {cycles} cycles, expected a multiple of 4 and at least 1."

@@ -1,0 +1,200 @@
+"""One point along a path: control, Newton, results."""
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+
+from matnet import paths
+from matnet.elasticity import isotropic
+from matnet.errors import ConvergenceError, ParameterError
+from matnet.mandel import SQRT2
+from matnet.material import Material, Status, Update
+from matnet.paths import LoadPath
+from matnet.phases import Elastic, Void
+from matnet.point import drive
+
+mpl.use("agg")
+
+E, NU = 70.0, 0.33
+STEEL = Material.homogeneous(Elastic(E=E, nu=NU))
+ORTHO = Material.homogeneous(
+    Elastic(E1=1.0, E2=2.0, E3=3.0, nu12=0.1, nu13=0.2, nu23=0.3, G12=0.5, G13=0.6, G23=0.7)
+)
+
+
+class Cubic:
+    """sigma = C0 eps + a eps^3 in each component: nonlinear, exact tangent, state = eps_11."""
+
+    def __init__(self, a=1e4, fails_beyond=np.inf):
+        self.a, self.fails_beyond = a, fails_beyond
+        self.stiffness = isotropic(E=1.0, nu=0.3)
+
+    def initial_state(self, n_points):
+        return np.zeros((n_points, 1))
+
+    def update(self, strain, dt, state_n):
+        stress = strain @ self.stiffness + self.a * strain**3
+        tangent = self.stiffness + 3.0 * self.a * strain[:, :, None] ** 2 * np.eye(6)
+        jump = np.abs(strain[:, 0] - state_n[:, 0])  # too large a step fails, as plasticity may
+        status = np.where(jump > self.fails_beyond, Status.NOT_CONVERGED, Status.OK)
+        return Update(stress, tangent, strain[:, :1].copy(), status)
+
+
+@pytest.mark.parametrize("component", ["11", "22", "33"])
+def test_uniaxial_stress_gives_youngs_modulus_and_poisson_along_the_path(component):
+    response = drive(STEEL, paths.uniaxial_stress(component, 0.02, steps=10))
+    strain, stress = response.component(component)
+    assert np.allclose(stress, E * strain, rtol=1e-12)
+    for across in {"11", "22", "33"} - {component}:
+        assert np.allclose(response.component(across)[0], -NU * strain, rtol=1e-12)
+        assert np.abs(response.component(across)[1]).max() < 1e-12
+
+
+def test_simple_shear_stress_is_shear_modulus_times_gamma():
+    response = drive(STEEL, paths.simple_shear("12", 0.02, steps=3))
+    gamma = np.linspace(0.0, 0.02, 4)
+    assert np.allclose(response.component("12")[1], E / 2 / (1 + NU) * gamma, rtol=1e-12)
+    assert np.allclose(response.component("12")[0], gamma / 2, rtol=1e-12)
+
+
+def test_hydrostatic_stress_is_three_bulk_moduli_times_strain():
+    response = drive(STEEL, paths.hydrostatic(0.01, steps=2))
+    assert np.allclose(response.stress[-1, :3], E / (1 - 2 * NU) * 0.01, rtol=1e-12)
+
+
+def test_stress_control_inverts_the_law():
+    target = np.outer([0.0, 0.5, 1.0], [1.0, -2.0, 0.5, 0.3, 0.2, 0.1])
+    path = LoadPath(time=[0, 1, 2], target=target, stress_controlled=np.ones(6, dtype=bool))
+    response = drive(ORTHO, path)
+    expected = np.linalg.solve(ORTHO.stiffness, target.T).T
+    assert np.allclose(response.strain, expected, rtol=1e-11)
+    assert np.allclose(response.stress, target, rtol=1e-11)
+
+
+def test_linear_material_needs_one_iteration_per_step():
+    response = drive(ORTHO, paths.biaxial(amplitude=0.01, steps=5))
+    assert response.iterations.tolist() == [0, 1, 1, 1, 1, 1]
+
+
+def test_control_may_change_between_steps():
+    control = np.ones((3, 6), dtype=bool)
+    control[:2, 0] = False  # pull by strain, then let go
+    target = np.zeros((3, 6))
+    target[1, 0] = 0.01
+    response = drive(STEEL, LoadPath(time=[0, 1, 2], target=target, stress_controlled=control))
+    assert response.stress[1, 0] == pytest.approx(E * 0.01)
+    assert np.abs(response.stress[2]).max() < 1e-12 and np.abs(response.strain[2]).max() < 1e-12
+
+
+def test_newton_meets_mixed_control_of_a_nonlinear_law():
+    material = Cubic()
+    response = drive(material, paths.uniaxial_stress("11", 0.02, steps=4))
+    assert np.abs(response.stress[1:, 1:]).max() < 1e-9 * np.abs(response.stress).max()
+    strain, stress = response.component("11")
+    C = material.stiffness
+    for e, sig in zip(strain[1:], stress[1:], strict=True):
+        # across: C12 e + (C11 + C12) t + a t^3 = 0 has one real root
+        roots = np.roots([1e4, 0.0, C[0, 0] + C[0, 1], C[0, 1] * e])
+        t = float(roots[np.abs(roots.imag) < 1e-12].real[0])
+        assert sig == pytest.approx(C[0, 0] * e + 2 * C[0, 1] * t + 1e4 * e**3, rel=1e-8)
+    assert response.iterations[1:].min() >= 2 and response.iterations.max() <= 8
+
+
+def test_newton_converges_quadratically_for_stress_control():
+    material, path = Cubic(), paths.uniaxial_stress("11", 0.02, steps=1)
+    tight = drive(material, path, tol=1e-13).iterations[1]
+    loose = drive(material, path, tol=1e-6).iterations[1]
+    assert loose >= 2 and tight - loose <= 2  # each iteration doubles the digits
+
+
+def test_a_failing_step_is_halved_until_it_passes():
+    material = Cubic(fails_beyond=0.003)
+    whole = drive(Cubic(), paths.uniaxial_stress("11", 0.02, steps=1))
+    cut = drive(material, paths.uniaxial_stress("11", 0.02, steps=1))
+    assert len(cut.time) == 2 and cut.iterations[1] > 8  # eight substeps of 0.0025
+    assert np.allclose(cut.stress[1], whole.stress[1], rtol=1e-8, atol=1e-12)
+
+
+def test_a_step_that_fails_at_every_size_says_where_and_keeps_the_rest():
+    class Breaks(Cubic):
+        def update(self, strain, dt, state_n):
+            result = super().update(strain, dt, state_n)
+            broken = np.abs(strain[:, 0]) > 0.0101
+            return result._replace(status=np.where(broken, Status.NOT_CONVERGED, Status.OK))
+
+    with pytest.raises(
+        ConvergenceError,
+        match=r"step 3 of 4 \(uniaxial strain 11\) failed: the "
+        r"material answered NOT_CONVERGED. Try smaller steps",
+    ) as caught:
+        drive(Breaks(), paths.uniaxial_strain("11", 0.02, steps=4))
+    assert caught.value.result.strain[:, 0] == pytest.approx([0, 0.005, 0.01])
+
+
+def test_free_components_without_stiffness_are_named():
+    with pytest.raises(ConvergenceError, match="singular for the stress-controlled components 22,"):
+        drive(Material.homogeneous(Void()), paths.uniaxial_stress("11", 0.01))
+
+
+def test_newton_out_of_iterations_reports_its_residual():
+    with pytest.raises(
+        ConvergenceError, match="Newton stopped after 1 iterations, stress residual"
+    ):
+        drive(Cubic(1e9), paths.uniaxial_stress("11", 0.02), max_iterations=1)
+
+
+def test_a_tangent_that_is_not_finite_is_named():
+    class Torn(Cubic):
+        def update(self, strain, dt, state_n):
+            result = super().update(strain, dt, state_n)
+            return result._replace(tangent=result.tangent * np.nan)
+
+    with pytest.raises(ConvergenceError, match="the tangent is not finite"):
+        drive(Torn(), paths.uniaxial_stress("11", 0.02))
+
+
+@pytest.mark.parametrize("wrong", [{"tol": 0.0}, {"tol": 2.0}, {"max_iterations": 0}])
+def test_wrong_tolerances_are_refused(wrong):
+    with pytest.raises(ParameterError, match="expected tol between 0 and 1"):
+        drive(STEEL, paths.hydrostatic(), **wrong)
+
+
+def test_response_is_read_only_and_has_state_and_tangent():
+    response = drive(Cubic(), paths.uniaxial_strain("11", 0.01, steps=2))
+    assert response.state.shape == (3, 1) and response.tangent.shape == (3, 6, 6)
+    assert np.allclose(response.state[:, 0], response.strain[:, 0])
+    assert str(response) == "Response to uniaxial strain 11: 2 steps"
+    with pytest.raises(ValueError, match="read-only"):
+        response.stress[0] = 1.0
+
+
+def test_csv_holds_tensor_components_bit_by_bit(tmp_path):
+    response = drive(ORTHO, paths.simple_shear("12", 0.01, steps=3))
+    response.to_csv(tmp_path / "r.csv", record={"matnet": "1", "command": "a\nb"})
+    lines = (tmp_path / "r.csv").read_text().splitlines()
+    assert lines[:2] == ["# matnet: 1", "# command: a b"]
+    assert lines[2] == "time,e11,e22,e33,e12,e13,e23,s11,s22,s33,s12,s13,s23"
+    table = np.array([[float(cell) for cell in line.split(",")] for line in lines[3:]])
+    assert np.array_equal(table[:, 0], response.time)
+    assert np.array_equal(table[:, 7:10], response.stress[:, :3])
+    assert np.allclose(table[:, 4] * SQRT2, response.strain[:, 3], rtol=1e-15)
+
+
+def test_csv_that_cannot_be_written_is_named(tmp_path):
+    response = drive(STEEL, paths.hydrostatic(steps=1))
+    with pytest.raises(ParameterError, match=r"r\.csv: cannot be written"):
+        response.to_csv(tmp_path / "none" / "r.csv")
+
+
+def test_plot_draws_with_and_without_axes():
+    from matplotlib import pyplot
+
+    response = drive(STEEL, paths.uniaxial_stress("12", 0.02, steps=2))
+    given = pyplot.subplots()[1]
+    assert response.plot(given, component="12", unit="GPa", color="k") is given
+    made = response.plot()
+    assert made is not given and made.get_xlabel() == r"strain $\varepsilon_{11}$ [%]"
+    assert given.get_ylabel() == r"stress $\sigma_{12}$ [GPa]"
+    x, y = given.lines[0].get_data()
+    assert x[-1] == pytest.approx(2.0) and y[-1] == pytest.approx(E / (1 + NU) * 0.02)
+    pyplot.close("all")
