@@ -15,7 +15,7 @@ from offline.rve.generators.voxelgrid import fill_to_fraction
 __all__ = ["body_levels", "pack_to_fraction"]
 
 REACH = 1.5  # levels are computed out to this many radii
-MARGINS = (0.01, 0.04, 0.15)  # room for radii to grow until the voxel count is met
+MARGINS = (0.002, 0.01, 0.04, 0.15)  # room for radii to grow until the voxel count is met
 
 
 def pack_to_fraction(
@@ -62,17 +62,24 @@ def pack_to_fraction(
     ConvergenceError
         No packing was found.
     """
+    spacing = float((edges / shape)[: 2 if flat else 3].max())
+    _require_resolved(radii.min() >= 0.5 * spacing, radii, spacing)
     for margin in MARGINS:
         wide = (1.0 + min_gap) * (1.0 + margin) - 1.0
         packing = pack(edges, halves, radii, gap=wide, flat=flat, rng=rng)
         mask, scale = fill_to_fraction(body_levels(packing, shape, blunt), volume_fraction)
         if scale <= 1.0 + margin:
-            return mask, replace(packing, radii=radii * scale)
-    spacing = (edges / shape)[: 2 if flat else 3].max()
-    raise ParameterError(
-        f"a body of mean radius {radii.mean() / spacing:.2g} voxels is too small to be resolved. "
-        "Use more voxels (n) or fewer bodies."
-    )
+            break
+    _require_resolved(scale <= 1.0 + margin, radii, spacing)
+    return mask, replace(packing, radii=radii * scale)
+
+
+def _require_resolved(resolved: bool, radii: np.ndarray, spacing: float) -> None:
+    if not resolved:
+        raise ParameterError(
+            f"the smallest body has a radius of {radii.min() / spacing:.2g} voxels, too small to "
+            "be resolved. Use more voxels (n) or fewer bodies."
+        )
 
 
 def body_levels(packing: Packing, shape: tuple[int, int, int], blunt: bool = False) -> np.ndarray:

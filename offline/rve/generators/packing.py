@@ -15,7 +15,7 @@ passes the 0.54 (discs) and 0.38 (spheres) at which random sequential addition s
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numba import njit
@@ -26,7 +26,7 @@ from matnet.errors import ConvergenceError, ParameterError
 __all__ = ["Packing", "pack"]
 
 STAGES = (0.7, 0.9)  # shares of the asked distance at first: growing in stages avoids early jams
-ROUNDS = 30  # times that the worst bodies are placed anew before giving up
+PATIENCE = 12  # times that the worst bodies are placed anew without progress before giving up
 SURPLUS = 1e-3  # L-BFGS aims this much further than asked, so that it arrives in finite steps
 
 
@@ -97,25 +97,26 @@ def pack(
     centres = _random_centres(radii.size, edges, flat, rng)
     for stage in STAGES:
         centres = _relaxed(centres, halves, stage * reach, edges)
-    best: Packing | None = None
-    for _ in range(ROUNDS):
+    best, least, idle = Packing(edges=edges, centres=centres, halves=halves, radii=radii), np.inf, 0
+    while idle < PATIENCE:
         centres = _relaxed(centres, halves, (1.0 + SURPLUS) * reach, edges) % edges
-        found = Packing(edges=edges, centres=centres, halves=halves, radii=radii)
-        if best is None or found.gap() > best.gap():
-            best = found
+        found = replace(best, centres=centres)
         if found.gap() >= gap:
             return found
-        stuck = _overlapping(centres, halves, reach, edges)
+        shares = _overlap_shares(centres, halves, reach, edges)
+        idle += 1
+        if shares.sum() < 0.98 * least:
+            best, least, idle = found, shares.sum(), 0
         fresh = _random_centres(radii.size, edges, flat, rng)
-        centres = np.where(stuck[:, None], fresh, centres)
-    assert best is not None
+        centres = np.where((shares >= 0.5 * shares.max())[:, None], fresh, centres)
     left = best.gap()
     state = (
         f"overlap by {-left:.2g}" if left < 0.0 else f"are only {left:.2g} apart, asked {gap:.2g}"
     )
     raise ConvergenceError(
-        f"packing of {radii.size} bodies stopped after {ROUNDS} attempts: the closest two {state} "
-        "(in diameters). Lower volume_fraction or min_gap, or try another seed or another number.",
+        f"packing of {radii.size} bodies got no further in {PATIENCE} rearrangements: "
+        f"the closest two {state} (in diameters). "
+        "Lower volume_fraction or min_gap, or try another seed or another number of bodies.",
         best,
     )
 
@@ -129,13 +130,13 @@ def _random_centres(
     return np.asarray(centres)
 
 
-def _overlapping(
+def _overlap_shares(
     centres: np.ndarray, halves: np.ndarray, reach: np.ndarray, edges: np.ndarray
 ) -> np.ndarray:
-    """The bodies (n,) bool that overlap most: at least half as much as the worst one."""
+    """Sum (n,) of the squared overlaps of each body with all others."""
     gradient, shares = np.zeros((reach.size, 3)), np.zeros(reach.size)
     _overlap_energy(centres, halves, reach, edges, gradient, shares)
-    return np.asarray(shares >= 0.5 * shares.max())
+    return shares
 
 
 def _require_room(edges: np.ndarray, halves: np.ndarray, reach: np.ndarray) -> None:
@@ -164,7 +165,7 @@ def _relaxed(
         value = _overlap_energy(positions.reshape(-1, 3), halves, reach, edges, gradient, shares)
         return value, gradient.ravel()
 
-    options = {"maxiter": 300, "maxfun": 500, "ftol": 0.0, "gtol": 1e-9, "maxcor": 20}
+    options = {"maxiter": 300, "maxfun": 500, "ftol": 1e-10, "gtol": 1e-7, "maxcor": 20}
     start = (centres / unit).ravel()
     found = minimize(energy, start, jac=True, method="L-BFGS-B", options=options)
     return np.asarray(found.x.reshape(-1, 3) * unit)
@@ -218,7 +219,8 @@ def _overlap_energy(
             wanted = reach[i] + reach[j]
             for k in range(3):
                 base[k] = _nearest_image(centres[i, k] - centres[j, k], edges[k])
-            for image in range(27):
+            for corner in range(8):  # images on the far side are more than a cell away
+                image = _near_image(base, corner)
                 if not _shifted(base, image, halves[i], halves[j], wanted, edges, r):
                     continue
                 d = _closest_offset(r, halves[i], halves[j], offset)
@@ -234,6 +236,18 @@ def _overlap_energy(
                     gradient[i, k] -= pull
                     gradient[j, k] += pull
     return energy
+
+
+@njit(cache=True)
+def _near_image(base: np.ndarray, corner: int) -> int:
+    """Image number of the nearest image (corner 0) or its mirror across axes in the bits."""
+    image = 13
+    step = 1
+    for k in range(3):
+        if corner >> k & 1:
+            image += step if base[k] < 0.0 else -step
+        step *= 3
+    return image
 
 
 @njit(cache=True)
