@@ -106,6 +106,8 @@ def _command_of(generator: Generator) -> click.Command:
         rve = generator.make(**asked)
         rves.write(path, rve)
         _report(path, rve, as_json)
+        if wrong := rves.complaint(rve):
+            click.echo(f"Note: {wrong}", err=True)
 
     options: list[click.Parameter] = [_option(parameter) for parameter in generator.parameters]
     options.append(

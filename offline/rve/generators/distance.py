@@ -16,6 +16,7 @@ __all__ = [
 ]
 
 BLOCK = 4  # voxels per block edge: far struts are ruled out block by block
+CUTOFF = 40.0  # exp(-40) is below rounding
 
 
 def periodic_images(
@@ -97,45 +98,41 @@ def strut_distance(
 
 def blended_distance(
     segments: np.ndarray,
-    tube_radii: np.ndarray,
+    radii: np.ndarray,
     blend: float,
     lattice: np.ndarray,
     shape: tuple[int, int, int],
     periods: tuple[int, int, int] = (1, 1, 1),
-) -> np.ndarray:
-    r"""Distance to the smooth skin around the struts, to first order.
+) -> tuple[np.ndarray, np.ndarray]:
+    r"""Smooth minimum of the relative distances to the struts, and the norm of its gradient.
 
-    .. math:: F = -b \log \sum_i \exp(-(d_i - R_i) / b), \qquad \phi = |F| / |\nabla F|
+    .. math:: F = -b \log \sum_i \exp(-d_i / (r_i b))
 
-    F = 0 is the skin: tubes of radii R that flow into each other within the length b. Dividing by
-    the gradient (at least 1/4, to stay finite where struts balance) turns F into a distance.
+    Level sets of F are tubes around the struts that flow into each other within the length b.
 
     Parameters
     ----------
-    tube_radii : (s,)
-        Radius R of each strut's tube [length].
+    segments : (s, 2, 3)
+        End points in fractions of the unit cell; periodic copies are implied.
+    radii : (s,)
+        Relative radius r of each, > 0.
     blend : float
-        Blending length b [length], >= 0; 0 gives sharp creases.
-    segments, lattice, shape, periods
+        Blending length b [length], >= 0; 0 is the plain minimum, with sharp creases.
+    lattice, shape, periods
         As in `strut_distance`.
 
     Returns
     -------
-    (n1, n2, n3) floats
-        phi at voxel centres [length].
-
-    References
-    ----------
-    Taubin, "Distance approximations for rasterizing implicit curves", ACM TOG 13, 1994.
+    field, slope : (n1, n2, n3) floats
+        F [length] and its gradient's norm at voxel centres.
     """
-    margin = half_diagonal(lattice) + 40.0 * blend + 2.0 * float(np.ptp(tube_radii))
+    margin = half_diagonal(lattice) + CUTOFF * blend * float(radii.max())
     ends, owner = periodic_images(segments, lattice, periods, margin)
     step = lattice * (np.array(periods) / np.array(shape))[:, None]
-    field = np.empty(shape)
-    _blended_distance(
-        ends[:, 0].copy(), ends[:, 1] - ends[:, 0], tube_radii[owner], blend, step, field
-    )
-    return field
+    field, slope = np.empty(shape), np.empty(shape)
+    start = ends[:, 0].copy()
+    _blended_distance(start, ends[:, 1] - ends[:, 0], radii[owner], blend, step, field, slope)
+    return field, slope
 
 
 def wall_distances(
@@ -256,18 +253,18 @@ def _strut_distance(start, along, radii, step, field):
 
 
 @njit(cache=True, parallel=True)
-def _blended_distance(start, along, tubes, blend, step, field):
+def _blended_distance(start, along, radii, blend, step, field, slope):
     for number in prange(_n_blocks(field.shape)):
         first, last, middle, far = _block(number, field.shape, step)
         away = np.empty(3)
         reach = np.empty(len(start))
         best = np.inf
         for s in range(len(start)):
-            d = _to_segment(middle[0], middle[1], middle[2], start[s], along[s], away) - tubes[s]
-            reach[s] = d - far
-            best = min(best, d + far)
-        near = np.flatnonzero(reach <= best + 40.0 * blend)  # exp(-40) is rounding
-        depth = np.empty(len(near))
+            d = _to_segment(middle[0], middle[1], middle[2], start[s], along[s], away)
+            reach[s] = (d - far) / radii[s]
+            best = min(best, (d + far) / radii[s])
+        near = np.flatnonzero(reach <= best + CUTOFF * blend)
+        relative = np.empty(len(near))
         normal = np.empty((len(near), 3))
         for i in range(first[0], last[0]):
             for j in range(first[1], last[1]):
@@ -275,26 +272,27 @@ def _blended_distance(start, along, tubes, blend, step, field):
                     x, y, z = _position(i + 0.5, j + 0.5, k + 0.5, step)
                     for m, s in enumerate(near):
                         d = _to_segment(x, y, z, start[s], along[s], away)
-                        depth[m] = d - tubes[s]
-                        normal[m] = away / max(d, 1e-300)
-                    field[i, j, k] = _skin_distance(depth, normal, blend)
+                        relative[m] = d / radii[s]
+                        normal[m] = away / max(d * radii[s], 1e-300)
+                    field[i, j, k], slope[i, j, k] = _smooth_minimum(relative, normal, blend)
 
 
 @njit(cache=True)
-def _skin_distance(depth, normal, blend):
-    lowest = depth.min()
-    if blend == 0.0:
-        return abs(lowest)
+def _smooth_minimum(values, gradients, blend):
+    """-b log sum exp(-v / b) and the norm of its gradient."""
+    lowest = values.min()
     total = 0.0
     gx = gy = gz = 0.0
-    for m in range(len(depth)):
-        weight = np.exp((lowest - depth[m]) / blend)
+    for m in range(len(values)):
+        if blend > 0.0:
+            weight = np.exp((lowest - values[m]) / blend)
+        else:
+            weight = 1.0 if total == 0.0 and values[m] == lowest else 0.0
         total += weight
-        gx += weight * normal[m, 0]
-        gy += weight * normal[m, 1]
-        gz += weight * normal[m, 2]
-    slope = np.sqrt(gx * gx + gy * gy + gz * gz) / total
-    return abs(lowest - blend * np.log(total)) / max(slope, 0.25)
+        gx += weight * gradients[m, 0]
+        gy += weight * gradients[m, 1]
+        gz += weight * gradients[m, 2]
+    return lowest - blend * np.log(total), np.sqrt(gx * gx + gy * gy + gz * gz) / total
 
 
 @njit(cache=True, parallel=True)

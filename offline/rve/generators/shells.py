@@ -26,7 +26,13 @@ from offline.rve.generators.cells import (
 from offline.rve.generators.distance import blended_distance, wall_distances
 from offline.rve.generators.lattice import TAPER, joint_distance
 from offline.rve.generators.topology import find_topology
-from offline.rve.generators.voxelgrid import grid_shape, require_count, require_in_range
+from offline.rve.generators.voxelgrid import (
+    fill_to_fraction,
+    grid_shape,
+    require_count,
+    require_fraction,
+    require_in_range,
+)
 from offline.rve.rve import Rve
 
 __all__ = ["FOAMS", "PLATES", "foam", "plate", "shell"]
@@ -62,6 +68,7 @@ FOAMS: dict[str, tuple[tuple[float, ...], ...]] = {
     ),
 }
 RANDOM = "random"
+FLATTEST = 0.25  # gradient of the smooth minimum that counts at least
 
 
 @recorded
@@ -71,15 +78,21 @@ def shell(
     n: Triple = 48,
     volume_fraction: float | None = None,
     thickness: float | None = None,
-    tube_radius: float = 0.2,
+    enclosed: float | None = None,
+    tube_radius: float | None = None,
     blend: float = 0.05,
     periods: Triple = 1,
     cell: Numbers | None = None,
 ) -> Rve:
-    """Smooth skin around a truss, hollow tubes that flow into each other.
+    r"""Smooth skin around a truss, hollow tubes that flow into each other.
 
-    The mid-surface is the zero level of the smooth minimum of the distances to the struts, see
-    `distance.blended_distance`.
+    The mid-surface is the level R of the smooth minimum F of the distances to the struts
+    (`distance.blended_distance`); a voxel is solid where
+
+    .. math:: |F - R| \le t/2 \; |\nabla F|
+
+    that is within half the thickness t to first order (Taubin, ACM TOG 13, 1994). Where the struts
+    balance, the gradient counts as 1/4 at least.
 
     Parameters
     ----------
@@ -91,8 +104,10 @@ def shell(
         Fraction of solid in (0, 1).
     thickness : float, optional
         Thickness of the skin [length unit of the cell, whose longest edge is 1 by default], > 0.
-    tube_radius : float
-        Distance of the mid-surface from a strut's axis [length], > 0.
+    enclosed : float, optional
+        Fraction of the cell inside the mid-surface, in (0, 1). Default 0.5.
+    tube_radius : float, optional
+        Instead of that, the distance R of the mid-surface from a strut's axis [length], > 0.
     blend : float
         Length over which tubes flow into each other [length], >= 0; 0 gives sharp creases.
     periods : int or three ints
@@ -113,17 +128,19 @@ def shell(
     Examples
     --------
     >>> print(shell(topology="bcc", n=24, volume_fraction=0.2))
-    Rve 24 x 24 x 24: void 79.95 %, solid 20.05 %
+    Rve 24 x 24 x 24: void 79.86 %, solid 20.14 %
     """
     _check_amount(thickness, volume_fraction)
-    require_in_range("tube_radius", tube_radius, 1e-9, np.inf)
     require_in_range("blend", blend, 0.0, np.inf)
     net = find_topology(topology)
     shape, counts = grid_shape(n), period_counts(periods)
     vectors = cell_vectors(cell, shape)
     lattice = vectors / np.array(counts)[:, None]
-    tubes = tube_radius * net.segment_radii()
-    distance = blended_distance(net.segments(), tubes, blend, lattice, shape, counts)
+    field, slope = blended_distance(
+        net.segments(), net.segment_radii(), blend, lattice, shape, counts
+    )
+    middle = _mid_level(field, enclosed, tube_radius)
+    distance = np.abs(field - middle) / np.maximum(slope, FLATTEST)
     if volume_fraction is not None:
         distance += TAPER * joint_distance(net, lattice, shape, counts)
     return _shell_rve(distance, thickness, volume_fraction, vectors)
@@ -248,6 +265,21 @@ def foam(
     nearest, corner = wall_distances(sites, vectors / np.array(counts)[:, None], shape, counts)
     field = nearest + TAPER * corner if volume_fraction is not None else nearest
     return _shell_rve(field, thickness, volume_fraction, vectors)
+
+
+def _mid_level(field: np.ndarray, enclosed: float | None, tube_radius: float | None) -> float:
+    if tube_radius is None:
+        enclosed = 0.5 if enclosed is None else enclosed
+        require_fraction("enclosed", enclosed)
+        return fill_to_fraction(field, enclosed)[1]
+    exactly_one(enclosed=enclosed, tube_radius=tube_radius)
+    require_in_range("tube_radius", tube_radius, 0.0, np.inf)
+    if not field.min() < tube_radius < field.max():
+        raise ParameterError(
+            f"tube_radius {tube_radius:g} leaves no skin: between {max(field.min(), 0.0):.3g} and "
+            f"{field.max():.3g} the tubes neither vanish nor fill the cell."
+        )
+    return tube_radius
 
 
 def _check_amount(thickness: float | None, volume_fraction: float | None) -> None:
