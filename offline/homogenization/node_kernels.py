@@ -79,43 +79,55 @@ def advance(
 
 
 @njit(cache=True, parallel=True)
-def to_grid(scale: np.ndarray, r: np.ndarray, nodes: np.ndarray, grid: np.ndarray) -> None:
-    """grid[nodes] = scale r, in the grid's precision; other rows stay as they are."""
+def to_grid(
+    scale: np.ndarray, nodal: np.ndarray, r: np.ndarray, nodes: np.ndarray, grid: np.ndarray
+) -> None:
+    """grid[nodes] = scale nodal r, in the grid's precision; other rows stay as they are."""
     for n in prange(r.shape[0]):
-        row = nodes[n]
+        row, s = nodes[n], nodal[n]
         for i in range(3):
             for load in range(LOADS):
-                grid[row, LOADS * i + load] = scale[load] * r[n, LOADS * i + load]
+                grid[row, LOADS * i + load] = s * scale[load] * r[n, LOADS * i + load]
 
 
 @njit(cache=True, parallel=True)
 def grid_dot(
-    scale: np.ndarray, r: np.ndarray, nodes: np.ndarray, grid: np.ndarray, parts: np.ndarray
+    scale: np.ndarray,
+    nodal: np.ndarray,
+    r: np.ndarray,
+    nodes: np.ndarray,
+    grid: np.ndarray,
+    parts: np.ndarray,
 ) -> None:
-    """parts[c, load] = scale r^load . grid^load over active nodes."""
+    """parts[c, load] = r^load . (scale nodal grid)^load over active nodes."""
     for c in prange(PARTS):
         start, stop = _part(r.shape[0], c)
         acc = np.zeros(LOADS)
         for n in range(start, stop):
-            row = nodes[n]
+            row, s = nodes[n], nodal[n]
             for i in range(3):
                 for load in range(LOADS):
-                    acc[load] += r[n, LOADS * i + load] * grid[row, LOADS * i + load]
+                    acc[load] += s * r[n, LOADS * i + load] * grid[row, LOADS * i + load]
         for load in range(LOADS):
             parts[c, load] = acc[load] * scale[load]
 
 
 @njit(cache=True, parallel=True)
 def new_direction(
-    scale: np.ndarray, grid: np.ndarray, nodes: np.ndarray, beta: np.ndarray, p: np.ndarray
+    scale: np.ndarray,
+    nodal: np.ndarray,
+    grid: np.ndarray,
+    nodes: np.ndarray,
+    beta: np.ndarray,
+    p: np.ndarray,
 ) -> None:
-    """p = scale grid[nodes] + beta p per load."""
+    """p = scale nodal grid[nodes] + beta p per load."""
     for n in prange(p.shape[0]):
-        row = nodes[n]
+        row, s = nodes[n], nodal[n]
         for i in range(3):
             for load in range(LOADS):
                 j = LOADS * i + load
-                p[n, j] = scale[load] * grid[row, j] + beta[load] * p[n, j]
+                p[n, j] = s * scale[load] * grid[row, j] + beta[load] * p[n, j]
 
 
 @njit(cache=True, parallel=True)

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from offline.homogenization.error_estimate import EnergyErrorEstimate
-from offline.homogenization.node_kernels import LOADS, PARTS, advance, new_direction, squares
+from offline.homogenization.node_kernels import LOADS, PARTS, advance, squares
 from offline.homogenization.options import SolverOptions, Status
 
 __all__ = ["Preconditioner", "Solution", "pcg"]
@@ -17,10 +17,11 @@ __all__ = ["Preconditioner", "Solution", "pcg"]
 class Preconditioner(Protocol):
     """Applies an approximate inverse of the stiffness matrix."""
 
-    def apply(
-        self, r: np.ndarray, norm: np.ndarray, nodes: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """See `offline.homogenization.fourier.FourierPreconditioner.apply`."""
+    def apply(self, r: np.ndarray, norm: np.ndarray) -> np.ndarray:
+        """Compute and keep z = M r (n_nodes, 18) of sizes `norm` (6,); returns r . z (6,)."""
+
+    def new_direction(self, beta: np.ndarray, p: np.ndarray) -> None:
+        """p = z + beta p, with the z kept by `apply`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -94,10 +95,9 @@ def pcg(
             break
         if step == options.max_iterations:
             break
-        z, scale, rz = preconditioner.apply(r, norm, operator.mesh.nodes)
+        rz = preconditioner.apply(r, norm)
         beta = np.where(moving & (step > 0), rz / rz_old, 0.0)
-        new_direction(scale, z, operator.mesh.nodes, beta, p)
-        del z
+        preconditioner.new_direction(beta, p)
         power = operator.apply(p, out=q)[1]
         moving &= power > 0.0
         alpha = np.where(moving, rz / np.where(moving, power, 1.0), 0.0)

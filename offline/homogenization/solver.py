@@ -223,7 +223,7 @@ class CellOperator:
         if self._preconditioner is None:
             reference = reference_medium(self.stiffness, self.solver.phase_volume)
             self._preconditioner = FourierPreconditioner(
-                self.solver.grid, reference, self.solver.threads
+                self.solver.grid, self.mesh, reference, self.solver.threads
             )
         return self._preconditioner
 
@@ -281,10 +281,10 @@ class CellOperator:
         """Reference inverse of six residuals (n_nodes, 18), at active nodes."""
         parts = np.empty((PARTS, LOADS))
         node_kernels.squares(r, parts)
-        norm = np.sqrt(parts.sum(axis=0))
-        z, scale, _ = self.preconditioner.apply(r, norm, self.mesh.nodes)
-        rows = z[self.mesh.nodes].reshape(-1, 3, LOADS) * scale
-        return np.asarray(rows.reshape(-1, WIDTH), dtype=float)
+        self.preconditioner.apply(r, np.sqrt(parts.sum(axis=0)))
+        z = np.zeros_like(r)
+        self.preconditioner.new_direction(np.zeros(LOADS), z)
+        return z
 
     def energy(self, u: np.ndarray, r: np.ndarray | None = None) -> np.ndarray:
         r"""Effective stiffness (6, 6) that fluctuations u give, in energy form [Pa].
