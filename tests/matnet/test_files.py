@@ -1,6 +1,7 @@
 """The .matnet file: same bits back, same bytes again, and one sentence for every damage."""
 
 import hashlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -73,16 +74,11 @@ def test_a_file_looks_as_documented(tmp_path):
         card={"seed": 0},
     )
     two.save(tmp_path / "two.matnet")
-    *lines, last = (tmp_path / "two.matnet").read_text().splitlines()
-    assert "\n".join(lines) == (
-        "matnet 1.0\nkind = imn\ndepth = 1\nphases = 2\n"
-        "phase.0.name = matrix\nphase.0.fraction = 0.40000000000000002\n"
-        "phase.1.name = fibre\nphase.1.fraction = 0.59999999999999998\ncard.seed = 0\n"
-        "block weights real 2 1\n0.40000000000000002\n0.59999999999999998\n"
-        "block base_phase integer 2 1\n0\n1\n"
-        "block normals real 1 3\n0 0 1\nblock children integer 1 2\n-1 -2"
-    )
-    assert last == "sha256 " + hashlib.sha256(("\n".join(lines) + "\n").encode()).hexdigest()
+    page = (Path(__file__).parents[2] / "docs/matnet-file.md").read_text(encoding="utf-8")
+    example = page.partition("```text\n")[2].partition("```")[0]
+    assert (tmp_path / "two.matnet").read_text(encoding="utf-8") == example
+    body, _, checksum = example.rpartition("sha256 ")
+    assert checksum.strip() == hashlib.sha256(body.encode()).hexdigest()
 
 
 def test_carriage_returns_of_a_text_transfer_are_harmless(small):

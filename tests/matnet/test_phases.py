@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -206,6 +207,17 @@ def test_bad_files_get_one_sentence_with_their_name(phases_file, text, wanted):
         read_phases(phases_file(text), NAMES)
     message = str(caught.value)
     assert message.startswith("phases.toml: ") and wanted in message and "\n" not in message
+
+
+def test_documented_examples_are_read(phases_file):
+    page = (Path(__file__).parents[2] / "docs/phases.md").read_text(encoding="utf-8")
+    fibres, grain = (piece.partition("```")[0] for piece in page.split("```toml\n")[1:])
+    laws = read_phases(phases_file(fibres), ("matrix", "fibre"))
+    assert laws == {"matrix": Elastic(E=3.8, nu=0.387), "fibre": Elastic(**FIBRE)}
+    copper = Elastic(C11=168.4, C12=121.4, C44=75.4)
+    assert np.allclose(
+        read_phases(phases_file(grain), ("grain",))["grain"].stiffness, copper.stiffness
+    )
 
 
 def test_missing_file_is_named(tmp_path):
