@@ -25,7 +25,9 @@ DENSITY_FLOOR = 0.1  # voxels below are not drawn
 MANY = 9  # from here on phases are grains: colours without a legend
 
 
-def draw(rve: Rve, ax: Axes | None = None, *, camera: Camera | None = None) -> Axes:
+def draw(
+    rve: Rve, ax: Axes | None = None, *, camera: Camera | None = None, pixels: int = 700
+) -> Axes:
     """Draw the cell: solid voxels in soft light, or a flat image if it is one voxel thick.
 
     Void is left out; the matrix of a composite (phase 0, if nothing is void) is a haze around the
@@ -39,6 +41,8 @@ def draw(rve: Rve, ax: Axes | None = None, *, camera: Camera | None = None) -> A
         Where to draw; a new figure otherwise.
     camera : Camera, optional
         The view of a three-dimensional cell.
+    pixels : int
+        Resolution of a three-dimensional cell: pixels along its longer side.
     """
     if ax is None:
         from matplotlib import pyplot
@@ -48,25 +52,27 @@ def draw(rve: Rve, ax: Axes | None = None, *, camera: Camera | None = None) -> A
     if thin:
         _draw_plane(rve, ax, thin[-1])
     else:
-        _draw_space(rve, ax, Camera() if camera is None else camera)
+        _draw_space(rve, ax, Camera() if camera is None else camera, pixels)
     ax.set_aspect("equal")
     return ax
 
 
-def save_picture(path: str | Path, rve: Rve, *, camera: Camera | None = None) -> None:
+def save_picture(
+    path: str | Path, rve: Rve, *, camera: Camera | None = None, pixels: int = 700
+) -> None:
     """Write the picture of `draw` to an image file, whole or not at all."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6.0, 6.0), dpi=150, layout="constrained")
-    draw(rve, figure.subplots(), camera=camera)
+    draw(rve, figure.subplots(), camera=camera, pixels=pixels)
     with whole_file(path) as beside:
         figure.savefig(beside, facecolor="white")
 
 
-def _draw_space(rve: Rve, ax: Axes, camera: Camera) -> None:
+def _draw_space(rve: Rve, ax: Axes, camera: Camera, pixels: int) -> None:
     codes, palette = _coded(rve)
     cut = 0.0 if rve.density is not None or _is_polycrystal(rve) else CUT
-    image, extent = render(codes, rve.cell, palette, camera, cut=cut)
+    image, extent = render(codes, rve.cell, palette, camera, pixels=pixels, cut=cut)
     if _is_polycrystal(rve):
         _ink_boundaries(image)
     _box(ax, rve, camera, front=False)

@@ -82,7 +82,7 @@ def write(path: str | Path, rve: Rve) -> None:
     """
     path = Path(path)
     check_target(path)
-    _module(path).write(path, rve)
+    importlib.import_module(f"offline.rve.formats.{FORMATS[path.suffix.lower()]}").write(path, rve)
 
 
 def check_target(path: str | Path) -> None:

@@ -26,11 +26,16 @@ from offline.rve.rve import Rve
 __all__ = ["SUFFIXES", "is_stack", "read"]
 
 SUFFIXES = (".tif", ".tiff", ".png")
+MARKS = "*?["  # of a glob pattern
 
 
 def is_stack(path: Path) -> bool:
-    """Whether `path` is a folder or a glob pattern."""
-    return path.is_dir() or (any(mark in str(path) for mark in "*?[") and not path.exists())
+    """Whether `path` is a folder or a glob pattern for images."""
+    if path.is_dir():
+        return True
+    suffix = path.suffix.lower()
+    for_images = suffix in (*SUFFIXES, "") or any(mark in suffix for mark in MARKS)
+    return for_images and any(mark in str(path) for mark in MARKS) and not path.exists()
 
 
 def read(path: Path, threshold: Any = None) -> Rve:
