@@ -16,7 +16,7 @@ import numpy as np
 
 from matnet.errors import ParameterError
 from offline.homogenization import SolverOptions
-from offline.labels.greedy import Calibration, Round, pick_batch, sample_features
+from offline.labels.greedy import Calibration, ReducedLabels, pick_batch, sample_features
 from offline.labels.label_set import LabelSet
 from offline.labels.options import LabelOptions, LabelProgress
 from offline.labels.reduced_basis import ReducedBasis
@@ -30,6 +30,7 @@ from offline.rve import Rve
 __all__ = ["compute_labels"]
 
 Report = Callable[[LabelProgress], None]
+SETTLED = 0.5  # of the tolerance: labels with a smaller estimate wait until the end
 
 
 def compute_labels(
@@ -124,10 +125,9 @@ class _Run:
         """Effective stiffnesses, errors and card with every sample solved fully."""
         n = self.options.n
         found: dict[int, Snapshot] = {}
-        for snapshot in self._solve([(i, None) for i in range(n)], keep_fields=False):
+        for snapshot in self._solve(range(n), None):
             found[snapshot.index] = snapshot
-            errors = [s.error for s in found.values()]
-            self._report(len(found), len(found), np.array(errors), 0.0)
+            self._report(np.array([s.error for s in found.values()]), len(found), 0.0)
         effective = np.array([found[i].effective for i in range(n)])
         error = np.array([found[i].error for i in range(n)])
         return effective, error, {"method": "direct", "snapshots": n}
@@ -137,33 +137,36 @@ class _Run:
         opts, samples = self.options, self.phase_stiffness
         cell = cell_solver(self.rve, self.solver_options.n_threads, opts.allow_disconnected)
         products = StrainProducts.of(cell, stiffness_pairs(samples))
-        basis = ReducedBasis.empty(products, _reference(products, samples))
-        sketch = ResidualSketch.of(cell, products, opts.seed)
+        labels = ReducedLabels(
+            samples,
+            ReducedBasis.empty(products, _reference(products, samples)),
+            ResidualSketch.of(cell, products, opts.seed),
+        )
         calibration, solved = Calibration(), np.zeros(opts.n, dtype=bool)
         features = sample_features(samples)
         history: list[list[float]] = []
+        checked = False
         while True:
-            now = Round.of(samples, basis, sketch)
-            error = calibration.factor * now.raw
-            good = bool(solved.any()) and error[~solved].max(initial=0.0) <= opts.tol
-            self._report(int((error <= opts.tol).sum()), int(solved.sum()), error, basis.memory)
+            labels.renew(np.flatnonzero(calibration.factor * labels.raw > SETTLED * opts.tol))
+            error = calibration.factor * labels.raw
+            self._report(error, int(solved.sum()), labels.basis.memory)
+            good = bool(solved.any()) and error.max() <= opts.tol
+            if (good and checked) or solved.all():
+                break
             rng = np.random.default_rng([opts.seed, len(history)])
             picked = pick_batch(error, solved, features, opts.batch, rng)
-            if not picked:
-                break
-            batch = self._batch(now, picked)
-            true = np.array([now.true_error(s) for s in batch])
-            noise = np.array([s.error for s in batch])
+            labels.renew(np.array(picked))
+            batch = self._batch(labels, picked)
+            true = np.array([labels.true_error(s) for s in batch])
             history.append([float(true.max()), float(error[~solved].max()), len(picked)])
-            calibration = calibration.learnt(true, now.raw[picked], noise)
-            raw = np.concatenate([s.fields - now.start(s.index) for s in batch], axis=1)
-            basis, sketch = basis.extended(raw), sketch.extended(raw)
+            checked = good and true.max() <= opts.tol
+            if labels.basis.size:  # without fields the error is no small one and says little
+                noise = np.array([s.error for s in batch])
+                calibration = calibration.learnt(true, labels.raw[picked], noise)
+            labels.extend(batch)
             solved[picked] = True
-            if good and true.max() <= opts.tol:
-                break
-        now = Round.of(samples, basis, sketch)
-        error = calibration.factor * now.raw
-        self._report(opts.n, int(solved.sum()), error, basis.memory)
+        labels.renew(np.arange(opts.n))
+        error = calibration.factor * labels.raw
         card = {
             "method": "reduced basis",
             "snapshots": int(solved.sum()),
@@ -171,19 +174,20 @@ class _Run:
             "rounds": history,  # true error of the batch, estimate before it, size
             "calibration": calibration.factor,
         }
-        return now.effective, error, card
+        return labels.effective, error, card
 
-    def _batch(self, now: Round, picked: Sequence[int]) -> list[Snapshot]:
+    def _batch(self, labels: ReducedLabels, picked: Sequence[int]) -> list[Snapshot]:
         """Full solutions of the picked samples, in their order."""
-        found = {s.index: s for s in self._solve([(i, now) for i in picked], keep_fields=True)}
+        found = {s.index: s for s in self._solve(picked, labels)}
         return [found[i] for i in picked]
 
-    def _solve(
-        self, wanted: Sequence[tuple[int, Round | None]], *, keep_fields: bool
-    ) -> Iterator[Snapshot]:
-        """Stored solutions first, then those that have to be computed, each stored at once."""
+    def _solve(self, wanted: Sequence[int], labels: ReducedLabels | None) -> Iterator[Snapshot]:
+        """Stored solutions first, then those that have to be computed, each stored at once.
+
+        With reduced labels, solutions start from them and keep their fields.
+        """
         tasks = []
-        for index, now in wanted:
+        for index in wanted:
             stored = self.store.get(index) if self.store is not None else None
             if stored is not None:
                 yield stored
@@ -194,8 +198,8 @@ class _Run:
                     index=index,
                     phase_stiffness=self.phase_stiffness[index],
                     options=self.solver_options,
-                    start=now.start(index) if now is not None and now.basis.size else None,
-                    keep_fields=keep_fields,
+                    start=labels.start(index) if labels is not None else None,
+                    keep_fields=labels is not None,
                     allow_disconnected=self.options.allow_disconnected,
                 )
             )
@@ -204,10 +208,10 @@ class _Run:
                 self.store.put(snapshot)
             yield snapshot
 
-    def _report(self, done: int, snapshots: int, error: np.ndarray, memory: float) -> None:
+    def _report(self, error: np.ndarray, snapshots: int, memory: float) -> None:
         self.report(
             LabelProgress(
-                done=done,
+                done=int((error <= self.options.tol).sum()),
                 n=self.options.n,
                 snapshots=snapshots,
                 worst=float(error.max()),

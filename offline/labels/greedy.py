@@ -1,14 +1,15 @@
 r"""The reduced basis grows where it is worst, until every label is good enough.
 
-Each round looks at the estimated errors of all samples, solves a batch fully (the worst ones, spread
-over the parameters, and one at random), learns from the errors that these solutions reveal how far
-the estimate was off, and adds them to the basis. The last batch is the check: it is solved when the
-estimates are already below the tolerance, and the run ends only if its true errors are, too.
+Each round looks at the estimated errors of all samples, solves a batch fully (the worst ones,
+spread over the parameters, and one at random), learns from the errors that these solutions reveal how
+far the estimate was off, and adds them to the basis. The last batch is the check: it is solved when
+the estimates are already below the tolerance, and the run ends only if its true errors are, too.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -16,10 +17,9 @@ from offline.labels.reduced_basis import Reduced, ReducedBasis
 from offline.labels.residual_sketch import ResidualSketch
 from offline.labels.snapshots import Snapshot
 
-__all__ = ["Calibration", "Round", "pick_batch", "sample_features"]
+__all__ = ["Calibration", "ReducedLabels", "pick_batch", "sample_features"]
 
-SAFETY = 1.25  # on the largest ratio of true to raw error seen so far
-PRIOR = 2.0  # ratio assumed before the first snapshots
+SAFETY = 2.0  # on the largest ratio of true to raw error seen so far
 SPREAD = 0.5  # distance between samples, relative to the typical one, below which they are copies
 
 
@@ -37,8 +37,8 @@ class Calibration:
 
     @property
     def factor(self) -> float:
-        """`SAFETY` times the largest ratio seen, or the prior."""
-        return SAFETY * max(self.ratios, default=PRIOR / SAFETY)
+        """`SAFETY` times the largest ratio seen; 1 is assumed before any is."""
+        return SAFETY * max(self.ratios, default=1.0)
 
     def learnt(self, true: np.ndarray, raw: np.ndarray, noise: np.ndarray) -> Calibration:
         """With new true and raw errors (m,); errors that drown in the solver's are left out."""
@@ -47,38 +47,59 @@ class Calibration:
         return replace(self, ratios=(*self.ratios, *map(float, ratios)))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Round:
-    """Reduced solutions of all samples with one basis, and their raw errors."""
+class ReducedLabels:
+    """Reduced labels of all samples, renewed only where the error still matters.
 
-    basis: ReducedBasis
-    reduced: list[Reduced] = field(repr=False)
-    raw: np.ndarray
+    A label computed with an earlier basis stays an upper bound, and its error estimate stays valid:
+    samples far below the tolerance need not be solved again in each round.
 
-    @classmethod
-    def of(cls, phase_stiffness: np.ndarray, basis: ReducedBasis, sketch: ResidualSketch) -> Round:
-        """Solve the reduced problem for all samples (n, n_phases, 6, 6) and sketch its residual."""
-        reduced = list(basis.solve(phase_stiffness))
-        return cls(
-            basis=basis,
-            reduced=reduced,
-            raw=sketch.errors(phase_stiffness, reduced, basis.transform),
-        )
+    Parameters
+    ----------
+    phase_stiffness : (n, n_phases, 6, 6)
+    basis, sketch
+        Of no fields yet.
 
-    @property
-    def effective(self) -> np.ndarray:
-        """Reduced effective stiffnesses (n, 6, 6)."""
-        return np.array([r.effective for r in self.reduced])
+    Attributes
+    ----------
+    effective : (n, 6, 6)
+        Reduced effective stiffnesses.
+    raw : (n,)
+        Their raw errors.
+    """
+
+    def __init__(
+        self, phase_stiffness: np.ndarray, basis: ReducedBasis, sketch: ResidualSketch
+    ) -> None:
+        n = len(phase_stiffness)
+        self.phase_stiffness, self.basis, self.sketch = phase_stiffness, basis, sketch
+        self.effective, self.raw = np.empty((n, 6, 6)), np.full(n, np.inf)
+        self._fresh: dict[int, Reduced] = {}  # with the present basis
+
+    def renew(self, samples: np.ndarray) -> None:
+        """Solve the reduced problem of the samples (m,) int with the present basis."""
+        wanted = np.array([i for i in samples if int(i) not in self._fresh], dtype=int)
+        if not wanted.size:
+            return
+        stiffness = self.phase_stiffness[wanted]
+        reduced = list(self.basis.solve(stiffness))
+        self.raw[wanted] = self.sketch.errors(stiffness, reduced, self.basis.transform)
+        self.effective[wanted] = [r.effective for r in reduced]
+        self._fresh.update(zip(map(int, wanted), reduced, strict=True))
 
     def start(self, index: int) -> np.ndarray:
-        """Reduced fluctuations (3 n_nodes, 6) float32 of one sample."""
-        return self.basis.displacement(self.reduced[index].coefficients).astype(np.float32)
+        """Reduced fluctuations (3 n_nodes, 6) float32 of one renewed sample."""
+        return self.basis.displacement(self._fresh[index].coefficients).astype(np.float32)
 
     def true_error(self, snapshot: Snapshot) -> float:
         """Relative error of the reduced effective stiffness of a solved sample."""
-        exact = snapshot.effective
-        gap = self.reduced[snapshot.index].effective - exact
-        return float(np.linalg.norm(gap) / np.linalg.norm(exact))
+        gap = self.effective[snapshot.index] - snapshot.effective
+        return float(np.linalg.norm(gap) / np.linalg.norm(snapshot.effective))
+
+    def extend(self, snapshots: Sequence[Snapshot]) -> None:
+        """Add what full solutions have beyond the reduced ones to the basis."""
+        raw = np.concatenate([s.fields - self.start(s.index) for s in snapshots], axis=1)
+        self.basis, self.sketch = self.basis.extended(raw), self.sketch.extended(raw)
+        self._fresh.clear()
 
 
 def sample_features(phase_stiffness: np.ndarray) -> np.ndarray:
@@ -89,7 +110,11 @@ def sample_features(phase_stiffness: np.ndarray) -> np.ndarray:
 
 
 def pick_batch(
-    error: np.ndarray, solved: np.ndarray, features: np.ndarray, batch: int, rng: np.random.Generator
+    error: np.ndarray,
+    solved: np.ndarray,
+    features: np.ndarray,
+    batch: int,
+    rng: np.random.Generator,
 ) -> list[int]:
     """Samples to solve next: the worst, no near copies among them, and a random one.
 

@@ -18,8 +18,8 @@ __all__ = ["LabelSet"]
 class LabelSet:
     """Samples of the map from phase stiffnesses to the effective stiffness of one cell.
 
-    Stiffnesses are Mandel matrices in any consistent unit; a phase's stiffness is given in its material
-    frame, the effective one in the cell's frame.
+    Stiffnesses are Mandel matrices in any consistent unit; a phase's stiffness is given in its
+    material frame, the effective one in the cell's frame.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ class LabelSet:
     @property
     def void(self) -> np.ndarray:
         """Which phases have no stiffness in any sample (n_phases,) bool."""
-        return ~np.any(self.phase_stiffness, axis=(0, 2, 3))
+        return np.asarray(~np.any(self.phase_stiffness, axis=(0, 2, 3)))
 
     @property
     def contrast(self) -> np.ndarray:

@@ -4,10 +4,10 @@ With fields :math:`u_1 \dots u_N` the reduced problem for load k is
 
 .. math:: \min_y \frac{1}{|Y|} \int \Big(e_0^k - \sum_j y_j B u_j\Big) : C : \Big(\dots\Big)
 
-whose matrix is a sum of phase stiffness entries times strain products (`StrainProducts`). Its minimum
-bounds the energy of the cell from above, so the reduced stiffness minus the exact one is
-positive semidefinite, and it can only fall when fields are added (Quarteroni, Manzoni & Negri, *Reduced
-Basis Methods for Partial Differential Equations*, 2016, ch. 3).
+whose matrix is a sum of phase stiffness entries times strain products (`StrainProducts`). Its
+minimum bounds the energy of the cell from above, so the reduced stiffness minus the exact one is
+positive semidefinite, and it can only fall when fields are added (Quarteroni, Manzoni & Negri,
+*Reduced Basis Methods for Partial Differential Equations*, 2016, ch. 3).
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ class ReducedBasis:
     def _orthonormal(self, cross: np.ndarray, own: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Projection (N, m_raw) of raw fields on the basis and mix (m_raw, m) of the rest."""
         project = np.tensordot(self.reference, cross, axes=1).T
-        energy = np.tensordot(self.reference, own, axes=1) - project.T @ project
+        energy: np.ndarray = np.tensordot(self.reference, own, axes=1) - project.T @ project
         values, vectors = np.linalg.eigh(0.5 * (energy + energy.T))
         full = np.einsum("q,qii->i", self.reference, own).max(initial=0.0)
         kept = values > DROPPED * full

@@ -2,8 +2,8 @@ r"""Random phase stiffnesses for the training of material networks.
 
 Each phase is orthotropic in its material frame, in the manner of Liu & Wu, J. Mech. Phys. Solids
 127 (2019) 20-46: moduli and contrast log-uniform, shear moduli and Poisson ratios uniform in a
-normalised form. The intervals are options; the defaults keep clear of the incompressible limit, where
-the stiffness is singular. In normalised form the compliance is
+normalised form. The intervals are options; the defaults keep clear of the incompressible limit,
+where the stiffness is singular. In normalised form the compliance is
 
 .. math:: S_{ii} = 1/E_i, \quad S_{ij} = -a_{ij} / \sqrt{E_i E_j}, \quad
           G_{ij} = g_{ij} \sqrt{E_i E_j}, \qquad a_{ij} = \nu_{ij} \sqrt{E_j / E_i},
@@ -12,8 +12,8 @@ so that the 3x3 matrix with 1 and :math:`-a_{ij}` is positive definite whenever 
 :math:`a_{ij} < 1/2`, for every choice of the moduli.
 
 The effective stiffness is homogeneous of degree one in the phase stiffnesses, so nothing is
-lost by giving the first solid phase the mean modulus :math:`(E_1 E_2 E_3)^{1/3} = 1`; the others get
-a mean modulus that is log-uniform over the contrast interval.
+lost by giving the first solid phase the mean modulus :math:`(E_1 E_2 E_3)^{1/3} = 1`; the others
+get a mean modulus that is log-uniform over the contrast interval.
 
 Liu & Wu sample orthotropic phases only. Phases of real parts are mostly isotropic, a corner of
 the parameter space that such samples never reach exactly, so a share of the samples is isotropic in
@@ -159,7 +159,7 @@ def _uniform(u: np.ndarray, low: float, high: float) -> np.ndarray:
 
 
 def _log_uniform(u: np.ndarray, low: float, high: float) -> np.ndarray:
-    return np.exp(_uniform(u, float(np.log(low)), float(np.log(high))))
+    return np.asarray(np.exp(_uniform(u, float(np.log(low)), float(np.log(high)))))
 
 
 def _check_interval(options: Any, name: str, low: float, high: float) -> None:

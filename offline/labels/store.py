@@ -44,8 +44,8 @@ def write_labels(path: str | Path, labels: LabelSet) -> None:
 def read_labels(path: str | Path) -> LabelSet:
     """Read labels from a label file, or from a `.npz` with arrays of the same names.
 
-    A `.npz` needs `phase_stiffness`, `effective` (Mandel) and `fractions`; `phase_names` and `error`
-    are optional.
+    A `.npz` needs `phase_stiffness`, `effective` (Mandel) and `fractions`; `phase_names` and
+    `error` are optional.
 
     Raises
     ------
@@ -59,7 +59,9 @@ def read_labels(path: str | Path) -> LabelSet:
     except FileFormatError:
         raise
     except KeyError as error:
-        raise FileFormatError(f"{name}: {error.args[0]} is missing, expected a label file.") from error
+        raise FileFormatError(
+            f"{name}: {error.args[0]} is missing, expected a label file."
+        ) from error
     except MatnetError as error:
         raise FileFormatError(f"{name}: {error}") from error
     except (OSError, ValueError, TypeError, RuntimeError, EOFError, zipfile.BadZipFile) as error:
@@ -180,7 +182,7 @@ class SnapshotStore:
                 )
         except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
             raise FileFormatError(
-                f"{path.name}: cannot be read as a full solution ({error}). Remove it and run again."
+                f"{path.name}: cannot be read as a full solution ({error}). Remove it."
             ) from error
 
     def put(self, snapshot: Snapshot) -> None:

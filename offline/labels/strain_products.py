@@ -157,7 +157,7 @@ class StrainProducts:
         """Element displacements (24, n_chunk, n), in the fields' float type."""
         nodes = self.mesh.elements[chunk].T.astype(np.int64)
         dofs = 3 * nodes[:, None, :] + np.arange(3)[None, :, None]
-        return fields[dofs.reshape(24, -1)]
+        return np.asarray(fields[dofs.reshape(24, -1)])
 
 
 def _element_modes(grid: HexGrid, frame: np.ndarray) -> np.ndarray:
@@ -166,11 +166,11 @@ def _element_modes(grid: HexGrid, frame: np.ndarray) -> np.ndarray:
     legendre = np.kron(np.kron(signs, signs), signs) / np.sqrt(8.0)
     scale = np.sqrt(grid.weight / grid.volume)
     modes = -scale * np.einsum("mg,ab,gbd->mad", legendre, frame, grid.gauss_b)
-    return np.where(np.abs(modes) > ZERO * np.abs(modes).max(), modes, 0.0)
+    return np.asarray(np.where(np.abs(modes) > ZERO * np.abs(modes).max(), modes, 0.0))
 
 
 def _nonzero_rows(modes: np.ndarray) -> np.ndarray:
-    return np.any(modes != 0.0, axis=2)
+    return np.asarray(np.any(modes != 0.0, axis=2))
 
 
 def _strains(operator: np.ndarray, local: np.ndarray, weight: np.ndarray) -> np.ndarray:
