@@ -8,6 +8,7 @@ from matnet.mandel import (
     ABAQUS,
     COMPONENTS,
     DMN_PAPER,
+    IDENTITY,
     LS_DYNA,
     PAIRS,
     VUMAT,
@@ -65,6 +66,10 @@ def test_stiffness_times_strain_is_the_double_contraction():
     C, eps = spd(rng), symmetric(rng)
     sig = np.einsum("ijkl,kl->ij", fourth_order(C), eps)
     assert np.allclose(from_mandel(C @ to_mandel(eps)), sig, rtol=1e-12, atol=1e-12)
+
+
+def test_identity_is_the_unit_tensor_and_read_only():
+    assert np.array_equal(from_mandel(IDENTITY), np.eye(3)) and not IDENTITY.flags.writeable
 
 
 def test_rotation_matrix_is_orthogonal_and_rotates_tensors():

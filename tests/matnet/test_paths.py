@@ -58,6 +58,17 @@ def test_hydrostatic_changes_volume_only():
     assert np.allclose(strain(path), 0.01 * np.eye(3)) and not path.stress_controlled.any()
 
 
+@pytest.mark.parametrize("make", [getattr(paths, n) for n in paths.__all__ if n[0] in "bchsu"])
+def test_defaults_are_two_percent_in_forty_steps_over_one_time_unit(make):
+    path = make()
+    largest = np.abs(from_mandel(path.target)).max()
+    shear = make is paths.simple_shear  # half of gamma
+    assert largest == pytest.approx(0.01 if shear else 0.02) and path.n_steps == 40
+    assert path.time[-1] == 1.0 and np.count_nonzero(path.target[10]) in (1, 2, 3)
+    if make is paths.biaxial:
+        assert path.target[-1, 0] == path.target[-1, 1]
+
+
 def test_cyclic_meets_its_peaks():
     path = paths.cyclic("11", 0.02, cycles=2, steps=8, duration=2.0)
     wave = np.array([0, 0.01, 0.02, 0.01, 0, -0.01, -0.02, -0.01] * 2 + [0])
