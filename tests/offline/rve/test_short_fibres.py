@@ -87,7 +87,7 @@ def test_size_follows_from_aspect_ratio_and_volume(ends: Any) -> None:
     volume = math.pi * radius**2 * length + caps
     assert 24 * volume == pytest.approx(0.15 * cell_edges((24, 30, 28)).prod(), rel=0.02)
     total = length + (2.0 * radius if ends == "round" else 0.0)
-    assert total / (2.0 * radius) == pytest.approx(6.0, rel=0.01)
+    assert total / (2.0 * radius) == pytest.approx(6.0, rel=0.005)
 
 
 def test_aligned_fibres_run_along_their_axis() -> None:
