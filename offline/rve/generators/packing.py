@@ -7,10 +7,12 @@ a disc is a sphere kept in a plane). From random positions the overlap energy
 
 is driven to zero by L-BFGS over the positions; d is the distance of the two segments and D the
 distance asked for. Bodies that stay stuck are placed anew at random, the others stay, and so on.
-Directions and radii stay as given. The minimiser amplifies rounding: a seed gives the same packing
-with the same versions of numpy and scipy, elsewhere possibly another of the same kind. This is the soft-particle route to random
-packings below jamming (O'Hern, Silbert, Liu & Nagel, Phys. Rev. E 68, 011306, 2003), which
-passes the 0.54 (discs) and 0.38 (spheres) at which random sequential addition stalls.
+Directions and radii stay as given. This is the soft-particle route to random packings below
+jamming (O'Hern, Silbert, Liu & Nagel, Phys. Rev. E 68, 011306, 2003), which passes the 0.54
+(discs) and 0.38 (spheres) at which random sequential addition stalls.
+
+The minimiser amplifies rounding: a seed gives the same packing with the same versions of numpy
+and scipy, elsewhere possibly another of the same kind.
 """
 
 from __future__ import annotations
