@@ -19,6 +19,7 @@ __all__ = ["draw", "save_picture"]
 # solid first, then up to seven more phases; muted, distinct in print and for the colour-blind
 COLOURS = ("#4f7cac", "#e0913a", "#5a9e7c", "#b85c5c", "#8d73b0", "#d6b656", "#6bb6c2", "#9c8468")
 MATRIX_COLOUR = "#b9c4cf"
+VOID_COLOUR = "#f3f4f6"
 INK = "#39424e"
 CUT = 0.3  # faces on the cell's boundary are lighter, so that cut and surface differ
 DENSITY_FLOOR = 0.1  # voxels below are not drawn
@@ -127,9 +128,10 @@ def _phase_colours(rve: Rve) -> np.ndarray:
         ) % 1.0  # golden ratio: neighbours differ
         return np.asarray(0.75 * colormaps["Spectral"](spread)[:, :3] + 0.25 * 0.9)
     background = rve.void.copy()
-    background[0] |= _has_matrix(rve)
     colours = np.empty((rve.n_phases, 3))
-    colours[background] = to_rgb(MATRIX_COLOUR)
+    colours[background] = to_rgb(VOID_COLOUR)
+    if _has_matrix(rve):
+        background[0], colours[0] = True, to_rgb(MATRIX_COLOUR)
     for k, phase in enumerate(np.flatnonzero(~background)):
         colours[phase] = to_rgb(COLOURS[k % len(COLOURS)])
     return colours
@@ -195,8 +197,8 @@ def _axis_names(ax: Axes, rve: Rve, camera: Camera) -> None:
         )
 
 
-def _key(rve: Rve, ax: Axes) -> None:
-    """A legend of the phases or a colour bar of the density, where there is something to tell."""
+def _key(rve: Rve, ax: Axes, below: float = 0.01) -> None:
+    """A colour bar of the density, or a legend where two phases or more can be told apart."""
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
     from matplotlib.patches import Patch
@@ -208,17 +210,21 @@ def _key(rve: Rve, ax: Axes) -> None:
         bar.set_label("density [-]")
         return
     shown = np.flatnonzero(rve.fractions > 0.0)
-    if _is_polycrystal(rve) or len(shown[~rve.void[shown]]) < 2:
+    if _is_polycrystal(rve) or len(shown) < 2:
         return
     colours = _phase_colours(rve)
     handles: list[Any] = [
-        Patch(facecolor=colours[k], label=f"{rve.phase_names[k]} {100 * rve.fractions[k]:.1f} %")
+        Patch(
+            facecolor=colours[k],
+            edgecolor=MATRIX_COLOUR,
+            label=f"{rve.phase_names[k]} {100 * rve.fractions[k]:.1f} %",
+        )
         for k in shown
     ]
     ax.legend(
         handles=handles,
         loc="upper center",
-        bbox_to_anchor=(0.5, -0.01),
+        bbox_to_anchor=(0.5, -below),
         ncols=min(len(handles), 4),
         frameon=False,
     )
@@ -253,26 +259,4 @@ def _draw_plane(rve: Rve, ax: Axes, thin: int) -> None:
     ax.set_ylabel(f"$x_{second + 1}$")
     for side in ax.spines.values():
         side.set_visible(False)
-    if rve.density is None:
-        _plane_legend(rve, ax)
-    else:
-        _key(rve, ax)
-
-
-def _plane_legend(rve: Rve, ax: Axes) -> None:
-    if not _is_polycrystal(rve):
-        from matplotlib.patches import Patch
-
-        colours = _phase_colours(rve)
-        handles: list[Any] = [
-            Patch(facecolor=colours[k], label=f"{name} {100 * rve.fractions[k]:.1f} %")
-            for k, name in enumerate(rve.phase_names)
-            if rve.fractions[k] > 0.0
-        ]
-        ax.legend(
-            handles=handles,
-            loc="upper center",
-            bbox_to_anchor=(0.5, -0.1),
-            ncols=min(len(handles), 4),
-            frameon=False,
-        )
+    _key(rve, ax, below=0.1)

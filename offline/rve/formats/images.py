@@ -99,14 +99,16 @@ def _tiff(path: Path) -> np.ndarray:
     with extra("tifffile"):
         import tifffile
     with decoding(path, "TIFF image"), tifffile.TiffFile(path) as tiff:
-        series = tiff.series[0]
-        if series.keyframe.samplesperpixel > 1:
-            raise FileFormatError(f"{path}: is a colour image. Convert it to grey first.")
-        check_size(path, series.shape, series.dtype.itemsize, MAX_INFLATION * path.stat().st_size)
-        values = np.asarray(series.asarray())
-    return (
-        values.reshape(values.shape[-3:]) if values.size == np.prod(values.shape[-3:]) else values
-    )
+        first, available = tiff.series[0], MAX_INFLATION * path.stat().st_size
+        for series in tiff.series:
+            if series.keyframe.samplesperpixel > 1:
+                raise FileFormatError(f"{path}: is a colour image. Convert it to grey first.")
+            if (series.shape, series.dtype) != (first.shape, first.dtype):
+                raise FileFormatError(f"{path}: its pages differ in size, expected equal slices.")
+        check_size(path, (len(tiff.series), *first.shape), first.dtype.itemsize, available)
+        stack = np.stack([series.asarray() for series in tiff.series])
+    long_axes = [n for n in stack.shape[:-2] if n > 1]
+    return stack.reshape(-1, *stack.shape[-2:]) if len(long_axes) <= 1 else stack
 
 
 def _png(path: Path) -> np.ndarray:

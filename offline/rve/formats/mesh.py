@@ -44,9 +44,9 @@ def read(path: Path, field: str | None = None) -> Rve:
         corners = np.concatenate([mesh.cells[k].data[:, :8] for k in blocks])
         points = np.asarray(mesh.points, dtype=float)[corners]
         arrays = {
-            name: np.concatenate([np.asarray(data[k]) for k in blocks])
+            name: np.concatenate([np.ravel(data[k]) for k in blocks])
             for name, data in mesh.cell_data.items()
-            if all(np.ndim(data[k]) == 1 for k in blocks)
+            if all(np.size(data[k]) == len(mesh.cells[k].data) for k in blocks)  # scalars
         }
     shape, index, cell = _grid(path, points)
     density = arrays.pop("density", None) if field is None else None

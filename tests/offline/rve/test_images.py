@@ -81,6 +81,19 @@ def test_slices_of_different_size_are_refused(tmp_path: Path) -> None:
         read(tmp_path)
 
 
+def test_separately_written_pages_are_slices_too(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    with tifffile.TiffWriter(path) as tiff:
+        for k in range(PHASES.shape[2]):
+            tiff.write(PHASES[:, :, k].T, contiguous=False)
+    assert (read(path).phases == PHASES).all()
+    with tifffile.TiffWriter(path) as tiff:
+        tiff.write(np.zeros((4, 5), np.uint8))
+        tiff.write(np.zeros((6, 5), np.uint8))
+    with pytest.raises(FileFormatError, match=r"a.tif: its pages differ in size"):
+        read(path)
+
+
 def test_truncated_images_raise_nothing_else(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "a.tif", PHASES.transpose(2, 1, 0))
     Image.fromarray(PHASES[:, :, 0].T).save(tmp_path / "a.png")

@@ -133,6 +133,18 @@ def test_a_voxel_mesh_becomes_its_grid(tmp_path: Path, suffix: str, cell: np.nda
     assert rve.cell == pytest.approx(cell, abs=1e-9)
 
 
+def test_legacy_structured_points_have_x1_fastest(tmp_path: Path) -> None:
+    path = tmp_path / "grid.vtk"
+    path.write_text(
+        "# vtk DataFile Version 3.0\ntest\nASCII\nDATASET STRUCTURED_POINTS\nDIMENSIONS 3 4 2\n"
+        "ORIGIN 0 0 0\nSPACING 0.5 0.5 2\nCELL_DATA 6\nSCALARS material int 1\n"
+        "LOOKUP_TABLE default\n1 2 3 1 1 7\n"
+    )
+    rve = read(path)
+    assert rve.phases[:, :, 0].tolist() == [[0, 2, 0], [1, 0, 3]]
+    assert rve.cell.diagonal() == pytest.approx((1.0, 1.5, 2.0))
+
+
 def test_gmsh_names_of_physical_volumes_are_kept(tmp_path: Path) -> None:
     mesh = voxel_mesh(np.eye(3))
     tags = mesh.cell_data.pop("phases")
