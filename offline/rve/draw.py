@@ -31,8 +31,8 @@ def draw(
 ) -> Axes:
     """Draw the cell: solid voxels in soft light, or a flat image if it is one voxel thick.
 
-    Void is left out; the matrix of a composite (phase 0, if nothing is void) is a haze around the
-    inclusions; a density field and the grains of a polycrystal are shown by colour.
+    Void is left out; the matrix of a composite (the phase called so, or phase 0 if nothing is
+    void) is a haze around the inclusions; a density field and the grains of a polycrystal are shown by colour.
 
     Parameters
     ----------
@@ -103,14 +103,18 @@ def _coded(rve: Rve) -> tuple[np.ndarray, np.ndarray]:
         codes[phase] = 1 + phase % (HAZE - 1)
         palette[codes[phase]] = colours[phase]
     codes[rve.void] = HIDDEN
-    if _has_matrix(rve):
-        codes[0] = HAZE
-        palette[HAZE] = colours[0]
+    matrix = _matrix(rve)
+    if matrix is not None:
+        codes[matrix] = HAZE
+        palette[HAZE] = colours[matrix]
     return codes[rve.phases], palette
 
 
-def _has_matrix(rve: Rve) -> bool:
-    return not rve.void.any() and not _is_polycrystal(rve) and len(np.unique(rve.phases)) > 1
+def _matrix(rve: Rve) -> int | None:
+    """The phase around the inclusions of a composite: the one called so, or phase 0."""
+    if rve.void.any() or _is_polycrystal(rve) or len(np.unique(rve.phases)) < 2:
+        return None
+    return rve.phase_names.index("matrix") if "matrix" in rve.phase_names else 0
 
 
 def _is_polycrystal(rve: Rve) -> bool:
@@ -130,8 +134,9 @@ def _phase_colours(rve: Rve) -> np.ndarray:
     background = rve.void.copy()
     colours = np.empty((rve.n_phases, 3))
     colours[background] = to_rgb(VOID_COLOUR)
-    if _has_matrix(rve):
-        background[0], colours[0] = True, to_rgb(MATRIX_COLOUR)
+    matrix = _matrix(rve)
+    if matrix is not None:
+        background[matrix], colours[matrix] = True, to_rgb(MATRIX_COLOUR)
     for k, phase in enumerate(np.flatnonzero(~background)):
         colours[phase] = to_rgb(COLOURS[k % len(COLOURS)])
     return colours

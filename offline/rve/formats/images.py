@@ -5,6 +5,7 @@ An image's columns run along x1, its rows (from the top) along x2, the slices al
 
 from __future__ import annotations
 
+import logging
 import re
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,9 @@ __all__ = ["SUFFIXES", "is_stack", "read"]
 
 SUFFIXES = (".tif", ".tiff", ".png")
 MARKS = "*?["  # of a glob pattern
+
+# damage is raised as an error; without a handler, logging would print it on stderr as well
+logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 
 def is_stack(path: Path) -> bool:
@@ -108,7 +112,8 @@ def _tiff(path: Path) -> np.ndarray:
         check_size(path, (len(tiff.series), *first.shape), first.dtype.itemsize, available)
         stack = np.stack([series.asarray() for series in tiff.series])
     long_axes = [n for n in stack.shape[:-2] if n > 1]
-    return stack.reshape(-1, *stack.shape[-2:]) if len(long_axes) <= 1 else stack
+    flat = stack.reshape(-1, *stack.shape[-2:])
+    return np.asarray(flat if len(long_axes) <= 1 else stack)
 
 
 def _png(path: Path) -> np.ndarray:

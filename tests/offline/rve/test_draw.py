@@ -118,3 +118,18 @@ def test_faces_towards_the_lamp_are_brighter() -> None:
     right = grey[grey.shape[0] // 2, int(0.9 * grey.shape[1])]
     assert top > left > right > 0.2
     assert extent[1] > extent[0] and extent[3] > extent[2]
+
+
+def test_the_matrix_is_see_through_whatever_its_index() -> None:
+    box = truss().phases
+    plain = Rve(phases=box, phase_names=("matrix", "fibre"))
+    swapped = Rve(phases=1 - box, phase_names=("fibre", "matrix"))
+    pictures = []
+    for rve in (plain, swapped):
+        ax = draw(rve, pyplot.subplots()[1], pixels=60)
+        pictures.append(np.asarray(ax.images[0].get_array()))
+        labels = [text.get_text() for text in ax.get_legend().get_texts()]  # type: ignore[union-attr]
+        assert sorted(labels) == ["fibre 15.6 %", "matrix 84.4 %"]
+    pyplot.close("all")
+    assert pictures[0] == pytest.approx(pictures[1])
+    assert 0.0 < pictures[0][..., 3][pictures[0][..., 3] > 0].min() < 0.9

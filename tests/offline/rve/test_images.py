@@ -94,7 +94,9 @@ def test_separately_written_pages_are_slices_too(tmp_path: Path) -> None:
         read(path)
 
 
-def test_truncated_images_raise_nothing_else(tmp_path: Path) -> None:
+def test_truncated_images_raise_nothing_else_and_print_nothing(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     tifffile.imwrite(tmp_path / "a.tif", PHASES.transpose(2, 1, 0))
     Image.fromarray(PHASES[:, :, 0].T).save(tmp_path / "a.png")
     for name in ("a.tif", "a.png"):
@@ -105,3 +107,4 @@ def test_truncated_images_raise_nothing_else(tmp_path: Path) -> None:
                 read(tmp_path / f"cut{name[1:]}")
             except FileFormatError as wrong:
                 assert "cut" in str(wrong).split(":")[0]
+    assert capfd.readouterr() == ("", "")

@@ -92,7 +92,9 @@ def test_the_field_hint_picks_an_array(tmp_path: Path) -> None:
         read(path, field="x")
 
 
-def test_truncated_images_raise_nothing_else(tmp_path: Path, capfd: object) -> None:
+def test_truncated_images_raise_nothing_else(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     path = tmp_path / "cell.vti"
     write(path, Rve(phases=PHASES))
     good = path.read_bytes()
@@ -102,7 +104,7 @@ def test_truncated_images_raise_nothing_else(tmp_path: Path, capfd: object) -> N
             read(path)
         except FileFormatError as wrong:
             assert str(wrong).startswith(str(path))
-    assert capfd.readouterr() == ("", "")  # type: ignore[attr-defined]
+    assert capfd.readouterr() == ("", "")
 
 
 def voxel_mesh(cell: np.ndarray, seed: int = 0) -> meshio.Mesh:
