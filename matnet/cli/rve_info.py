@@ -25,15 +25,15 @@ if TYPE_CHECKING:
 def command(cell_path: Path, plot: Path | None, force: bool, as_json: bool, **options: Any) -> None:
     """Sizes, fractions, connectivity and a picture of the cell in file CELL."""
     from offline.rve import complaint, connectivity, read
+    from offline.rve.draw import check_picture, save_picture
 
     if plot is not None:
+        check_picture(plot)
         check_writable(plot, force)
     rve = read(cell_path, **reading_hints(options))
     found = connectivity(rve)
     facts = describe(rve, found, complaint(rve, found))
     if plot is not None:
-        from offline.rve.draw import save_picture
-
         save_picture(plot, rve)
     if as_json:
         print_json({"file": str(cell_path)} | facts)

@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from matnet.atomic import whole_file
+from matnet.errors import ParameterError
 from offline.rve.raycast import HAZE, HIDDEN, Camera, render
 from offline.rve.rve import Rve
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["draw", "save_picture"]
+__all__ = ["check_picture", "draw", "save_picture"]
+
+PICTURES = (".png", ".pdf", ".svg", ".jpg")
 
 # solid first, then up to seven more phases; muted, distinct in print and for the colour-blind
 COLOURS = ("#4f7cac", "#e0913a", "#5a9e7c", "#b85c5c", "#8d73b0", "#d6b656", "#6bb6c2", "#9c8468")
@@ -32,7 +35,8 @@ def draw(
     """Draw the cell: solid voxels in soft light, or a flat image if it is one voxel thick.
 
     Void is left out; the matrix of a composite (the phase called so, or phase 0 if nothing is
-    void) is a haze around the inclusions; a density field and the grains of a polycrystal are shown by colour.
+    void) is a haze around the inclusions; colour shows a density field or the grains of a
+    polycrystal.
 
     Parameters
     ----------
@@ -61,13 +65,26 @@ def draw(
 def save_picture(
     path: str | Path, rve: Rve, *, camera: Camera | None = None, pixels: int = 700
 ) -> None:
-    """Write the picture of `draw` to an image file, whole or not at all."""
+    """Write the picture of `draw` to an image file, whole or not at all.
+
+    Raises
+    ------
+    ParameterError
+        The suffix stands for no picture format.
+    """
+    check_picture(path)
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6.0, 6.0), dpi=150, layout="constrained")
     draw(rve, figure.subplots(), camera=camera, pixels=pixels)
     with whole_file(path) as beside:
         figure.savefig(beside, facecolor="white")
+
+
+def check_picture(path: str | Path) -> None:
+    """Raise `ParameterError` unless `save_picture` knows the suffix of `path`."""
+    if Path(path).suffix.lower() not in PICTURES:
+        raise ParameterError(f"{path}: pictures are written to {', '.join(PICTURES)} only.")
 
 
 def _draw_space(rve: Rve, ax: Axes, camera: Camera, pixels: int) -> None:

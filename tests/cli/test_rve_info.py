@@ -72,6 +72,7 @@ def test_hints_reach_the_reader(tmp_path: Path, capsys: pytest.CaptureFixture[st
     ("arguments", "code", "sentence"),
     [
         (["missing.npz"], 3, "missing.npz: no such file"),
+        (["a.npz", "--plot", "a.xyz"], 2, "a.xyz: pictures are written to .png, .pdf, .svg, .jpg"),
         (["a.docx"], 2, "suffix '.docx' is unknown"),
         (["a.npz", "--shape", "1,x"], 2, "'1,x' is not a list of integers"),
         (["a.npz", "--cell", "1,2"], 2, "'1,2' has 2 values, expected 3 or 9"),
