@@ -39,7 +39,7 @@ def command(cell_path: Path, plot: Path | None, force: bool, as_json: bool, **op
         print_json({"file": str(cell_path)} | facts)
         return
     rows = [(escape(name), escape(value)) for name, value in _rows(facts)]
-    print_table(escape(str(cell_path)), ("quantity", "value"), rows)
+    print_table(escape(cell_path.name), ("quantity", "value"), rows)
     print_table("", ("phase", "index", "fraction"), _phase_rows(facts))
     for warning in facts["warnings"]:
         err.print(f"Warning: {warning}", markup=False, soft_wrap=True)
