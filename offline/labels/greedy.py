@@ -1,9 +1,9 @@
 r"""The reduced basis grows where it is worst, until every label is good enough.
 
 Each round looks at the estimated errors of all samples, solves a batch fully (the worst ones,
-spread over the parameters, and one at random), learns from the errors that these solutions reveal how
-far the estimate was off, and adds them to the basis. The last batch is the check: it is solved when
-the estimates are already below the tolerance, and the run ends only if its true errors are, too.
+spread over the parameters, and one at random), learns from the errors that these solutions reveal
+how far the estimate was off, and adds them to the basis. The last batch is the check: it is solved
+when the estimates are already below the tolerance, and the run ends only if its true errors are, too.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from offline.labels.reduced_basis import Reduced, ReducedBasis
 from offline.labels.residual_sketch import ResidualSketch
@@ -81,7 +82,8 @@ class ReducedLabels:
         if not wanted.size:
             return
         stiffness = self.phase_stiffness[wanted]
-        reduced = list(self.basis.solve(stiffness))
+        with threadpool_limits(1):  # threads of BLAS cost more than they bring at this size
+            reduced = list(self.basis.solve(stiffness))
         self.raw[wanted] = self.sketch.errors(stiffness, reduced, self.basis.transform)
         self.effective[wanted] = [r.effective for r in reduced]
         self._fresh.update(zip(map(int, wanted), reduced, strict=True))

@@ -3,8 +3,8 @@ r"""How far a reduced solution is from the full one, without the full one.
 The error of the effective stiffness is the energy of the field's error, hence a dual norm of the
 residual: :math:`\Delta C_{kl} = r_k^T K^{-1} r_l / |Y|`. Here K is replaced by
 :math:`D^{1/2} K_{ref} D^{1/2}`, with :math:`K_{ref}` the same element with one isotropic stiffness
-everywhere and D the mean stiffness around each node (geometric mean of a phase's eigenvalues, mean over
-the adjacent phases), and the norm by a sketch: for white noise :math:`\omega_s`,
+everywhere and D the mean stiffness around each node (geometric mean of a phase's eigenvalues, mean
+over the adjacent phases), and the norm by a sketch: for white noise :math:`\omega_s`,
 
 .. math:: r_k^T D^{-1/2} K_{ref}^{-1} D^{-1/2} r_l \approx \frac{1}{m} \sum_{s=1}^m
           (w_s^T D^{-1/2} r_k)(w_s^T D^{-1/2} r_l), \qquad w_s = K_{ref}^{-1/2} \omega_s .

@@ -179,7 +179,7 @@ def _strains(operator: np.ndarray, local: np.ndarray, weight: np.ndarray) -> np.
     strains = (operator @ flat).reshape(len(operator), *local.shape[1:])
     if np.any(weight != 1.0):
         strains *= weight[:, None]
-    return strains
+    return np.asarray(strains)
 
 
 def _accumulate(
