@@ -21,7 +21,7 @@ from offline.rve.generators.topology import find_topology
 from offline.rve.generators.voxelgrid import grid_shape, require_count, require_fraction
 from offline.rve.rve import Rve
 
-__all__ = ["FRAMES", "frame", "frame_data_set", "frame_radii"]
+__all__ = ["FRAMES", "frame", "frame_data_set", "frame_radii", "frame_series"]
 
 # the frame's name -> the topology with the same struts
 FRAMES = {
@@ -110,17 +110,25 @@ def frame_radii(
     return np.asarray(np.linspace(first, last, count))
 
 
-def frame_data_set(count: int = 598, *, n: Triple = 40) -> Iterator[Rve]:
-    """The frame data set: `count` cells, shared evenly among the nine topologies.
+def frame_series(count: int = 598, *, n: Triple = 40) -> list[tuple[str, float]]:
+    """Topology and radius of each cell of the data set, shared evenly among the nine frames.
 
-    >>> len({str(rve) for rve in frame_data_set(18, n=8)}) > 9
-    True
+    >>> [topology for topology, radius in frame_series(10, n=8)][:3]
+    ['grid', 'grid', 'x']
     """
+    require_count("count", count, 1)
+    series: list[tuple[str, float]] = []
     for i, topology in enumerate(FRAMES):
         share = count // len(FRAMES) + (i < count % len(FRAMES))
-        if share:
-            for radius in frame_radii(topology, share, n=n):
-                yield frame(topology=topology, n=n, radius=float(radius))
+        radii = frame_radii(topology, share, n=n) if share else ()
+        series += [(topology, float(radius)) for radius in radii]
+    return series
+
+
+def frame_data_set(count: int = 598, *, n: Triple = 40) -> Iterator[Rve]:
+    """The frame data set, cell by cell."""
+    for topology, radius in frame_series(count, n=n):
+        yield frame(topology=topology, n=n, radius=radius)
 
 
 def _net_of(topology: str) -> str:

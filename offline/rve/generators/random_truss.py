@@ -149,7 +149,7 @@ def _random_point(symmetry: str, rng: np.random.Generator) -> np.ndarray:
         special = rng.choice([0.0, 0.5, -1.0], size=3, p=[0.35, 0.35, 0.3])
         return np.asarray(np.where(special < 0.0, 0.5 * rng.random(3), special))
     corners = 0.5 * np.array([[0, 0, 0], [1, 0, 0], [1, 1, 0], [1, 1, 1]])
-    n_corners = int(rng.choice([1, 2, 3], p=[0.4, 0.4, 0.2]))
+    n_corners = int(rng.choice([1, 2, 3], p=[0.25, 0.5, 0.25]))
     chosen = corners[rng.permutation(4)[:n_corners]]
     return np.asarray(rng.dirichlet(np.full(n_corners, 4.0)) @ chosen)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from dataclasses import dataclass
 from importlib import resources
@@ -169,6 +170,11 @@ def find_topology(name: str) -> Topology:
             f"topology '{name}' is unknown, expected the path of a .json file or one of "
             f"{', '.join(topology_names())}."
         )
+    return _shipped(name)
+
+
+@functools.cache
+def _shipped(name: str) -> Topology:
     with resources.as_file(FOLDER / f"{name}.json") as path:
         return read_topology(path)
 
