@@ -59,15 +59,16 @@ def plot_youngs_modulus(stiffness: Any, ax: Any = None, *, unit: str = "", **sty
     norm = colors.Normalize(low, high)
     colours = cm.ScalarMappable(norm=norm, cmap=style.pop("cmap", "viridis"))
     surface = modulus[..., None] * directions
-    style = {"rstride": 1, "cstride": 1, "linewidth": 0, "shade": True, **style}
+    style = {"rstride": 1, "cstride": 1, "linewidth": 0, "antialiased": False, **style}
     ax.plot_surface(*np.moveaxis(surface, -1, 0), facecolors=colours.to_rgba(modulus), **style)
     reach = 1.05 * float(modulus.max())
     suffix = f" [{unit}]" if unit else ""
     for i, axis in enumerate("xyz", start=1):
         getattr(ax, f"set_{axis}lim")(-reach, reach)
-        getattr(ax, f"set_{axis}label")(f"$E\\,d_{i}${suffix}")
-        getattr(ax, f"{axis}axis").set_major_locator(MaxNLocator(4))
+        getattr(ax, f"set_{axis}label")(f"$E\\,d_{i}${suffix}", labelpad=8)
+        getattr(ax, f"{axis}axis").set_major_locator(MaxNLocator(3, symmetric=True))
+    ax.tick_params(labelsize=8)
     ax.set_box_aspect((1, 1, 1))
-    bar = ax.figure.colorbar(colours, ax=ax, shrink=0.7, pad=0.14)
+    bar = ax.figure.colorbar(colours, ax=ax, shrink=0.7, pad=0.16)
     bar.set_label(f"Young's modulus $E(d)${suffix}")
     return ax
