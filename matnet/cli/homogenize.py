@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 import numpy as np
+from rich.markup import escape
 
 import matnet
 from matnet.atomic import whole_file
@@ -236,11 +237,13 @@ def _metadata(path: Path, text: str) -> dict[str, str] | None:
 def print_result(title: str, result: Homogenized, bounds: Bounds) -> None:
     """The result for people."""
     rows = [
-        [name, *(f"{x:.5g}" for x in row)]
+        (name, *(f"{x:.5g}" for x in row))
         for name, row in zip(COMPONENTS, clean(result.stiffness), strict=True)
     ]
     print_table(
-        f"{title}\nEffective stiffness, Mandel [unit of the moduli]", ("", *COMPONENTS), rows
+        f"{escape(title)}\nEffective stiffness, Mandel (unit: as the phases' moduli)",
+        ("", *COMPONENTS),
+        rows,
     )
     constants = moduli(result.stiffness)
     if constants is None:
