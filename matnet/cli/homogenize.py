@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -126,13 +127,14 @@ def command(
     options = SolverOptions(
         tol=tol, residual_tol=residual_tol, max_iterations=max_iterations, threads=threads
     )
-    with err.status(f"Homogenising {rve}") if show_status(quiet) else nullcontext():
+    with spinner(quiet) as report:
         result = homogenize(
             rve,
             stiffnesses,
             options,
             keep_displacement=fields_path is not None,
             allow_disconnected=allow_disconnected,
+            progress=report,
         )
     bounds = cell_bounds(rve, stiffnesses)
     record = origin(rve_path, phases_path)
@@ -152,9 +154,16 @@ def command(
         print_result(str(rve), result, bounds)
 
 
-def show_status(quiet: bool) -> bool:
-    """Whether to show a spinner."""
-    return not quiet and sys.stderr.isatty()
+@contextmanager
+def spinner(quiet: bool) -> Iterator[Callable[[int, float], None]]:
+    """Iteration and estimated error on stderr, if that is a terminal."""
+    if quiet or not sys.stderr.isatty():
+        yield lambda iteration, error: None
+        return
+    with err.status("Homogenising: setting up") as status:
+        yield lambda iteration, error: status.update(
+            f"Homogenising: iteration {iteration}, estimated error {error:.1e}"
+        )
 
 
 def origin(*inputs: Path) -> dict[str, str]:

@@ -11,7 +11,9 @@ import numpy as np
 import matnet
 from matnet.errors import ConvergenceError
 from offline.homogenization.options import SolverOptions, Status
+from offline.homogenization.pcg import Progress
 from offline.homogenization.solver import CellOperator, CellSolver, checked_stiffnesses
+from offline.homogenization.surface import plot_youngs_modulus
 from offline.rve.rve import Rve
 
 __all__ = ["Homogenized", "homogenize"]
@@ -58,6 +60,10 @@ class Homogenized:
     rve_hash: str
     version: str
 
+    def plot(self, ax: Any = None, *, unit: str = "", **style: Any) -> Any:
+        """Young's modulus over all directions; see `surface.plot_youngs_modulus`."""
+        return plot_youngs_modulus(self.stiffness, ax, unit=unit, **style)
+
 
 def homogenize(
     rve: Rve,
@@ -68,6 +74,7 @@ def homogenize(
     keep_displacement: bool = False,
     allow_disconnected: bool = False,
     throw: bool = True,
+    progress: Progress | None = None,
 ) -> Homogenized:
     """Effective stiffness of a periodic cell.
 
@@ -86,6 +93,8 @@ def homogenize(
         Accept a solid that does not hold together in every direction: C^H is then singular.
     throw : bool
         Raise when the tolerance is not met; False returns the last iterate with its status.
+    progress : callable, optional
+        Called after each iteration with its number and the estimated error.
 
     Raises
     ------
@@ -114,7 +123,7 @@ def homogenize(
         allow_disconnected=allow_disconnected,
     )
     operator = solver.with_stiffness(c)
-    solution = operator.solve(options, None if start is None else solver.pack(start))
+    solution = operator.solve(options, None if start is None else solver.pack(start), progress)
     stiffness = operator.energy(solution.u)
     norm = operator.energy_norm(stiffness.diagonal() * solver.grid.volume)
     result = Homogenized(

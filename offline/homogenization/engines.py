@@ -1,4 +1,4 @@
-"""Solvers by name. An engine takes an operator, options and a start, and returns a `Solution`."""
+"""Solvers by name. An engine takes an operator, options, a start and a progress callback."""
 
 from __future__ import annotations
 
@@ -9,19 +9,24 @@ import numpy as np
 
 from matnet.errors import ParameterError
 from offline.homogenization.options import SolverOptions
-from offline.homogenization.pcg import Solution, pcg
+from offline.homogenization.pcg import Progress, Solution, pcg
 
 if TYPE_CHECKING:
     from offline.homogenization.solver import CellOperator
 
 __all__ = ["ENGINES", "Engine", "engine"]
 
-Engine = Callable[["CellOperator", SolverOptions, "np.ndarray | None"], Solution]
+Engine = Callable[["CellOperator", SolverOptions, "np.ndarray | None", "Progress | None"], Solution]
 
 
-def fourier(operator: CellOperator, options: SolverOptions, start: np.ndarray | None) -> Solution:
+def fourier(
+    operator: CellOperator,
+    options: SolverOptions,
+    start: np.ndarray | None = None,
+    progress: Progress | None = None,
+) -> Solution:
     """Conjugate gradients with the Fourier preconditioner."""
-    return pcg(operator, operator.preconditioner, options, start)
+    return pcg(operator, operator.preconditioner, options, start, progress)
 
 
 ENGINES: dict[str, Engine] = {"fourier": fourier}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -11,7 +12,10 @@ from offline.homogenization.error_estimate import EnergyErrorEstimate
 from offline.homogenization.node_kernels import LOADS, PARTS, advance, squares
 from offline.homogenization.options import SolverOptions, Status
 
-__all__ = ["Preconditioner", "Solution", "pcg"]
+__all__ = ["Preconditioner", "Progress", "Solution", "pcg"]
+
+
+Progress = Callable[[int, float], None]  # iteration, estimated relative error of C^H
 
 
 class Preconditioner(Protocol):
@@ -60,6 +64,7 @@ def pcg(
     preconditioner: Preconditioner,
     options: SolverOptions,
     start: np.ndarray | None = None,
+    progress: Progress | None = None,
 ) -> Solution:
     r"""Solve :math:`K u^k = f^k` for the six load cases of a `CellOperator`.
 
@@ -107,6 +112,8 @@ def pcg(
         iterations += moving
         energy = energy - alpha * rz
         estimate.add(alpha * rz)
+        if progress is not None:
+            progress(step + 1, estimate.current.sum() / operator.energy_norm(energy))
     residual = np.where(f_norm > floor, norm / np.where(f_norm > floor, f_norm, 1.0), 0.0)
     return Solution(
         u=u,

@@ -18,7 +18,7 @@ from offline.homogenization.grid import MODES, HexGrid
 from offline.homogenization.mesh import LANES, SolidMesh, build_mesh
 from offline.homogenization.node_kernels import LOADS, PARTS, WIDTH
 from offline.homogenization.options import SolverOptions
-from offline.homogenization.pcg import Solution
+from offline.homogenization.pcg import Progress, Solution
 from offline.rve.connectivity import check_solid, connectivity
 from offline.rve.rve import Rve
 
@@ -235,12 +235,18 @@ class CellOperator:
         return float(eigenvalues.max() / eigenvalues.min() / self.mesh.density.min())
 
     def solve(
-        self, options: SolverOptions | None = None, start: np.ndarray | None = None
+        self,
+        options: SolverOptions | None = None,
+        start: np.ndarray | None = None,
+        progress: Progress | None = None,
     ) -> Solution:
-        """Fluctuations of the six load cases, from `start` (n_nodes, 18) or zero."""
+        """Fluctuations of the six load cases, from `start` (n_nodes, 18) or zero.
+
+        `progress` is called with the iteration and the estimated relative error of C^H.
+        """
         options = SolverOptions() if options is None else options
         with self.solver.use_threads():
-            return engine(options.engine)(self, options, start)
+            return engine(options.engine)(self, options, start, progress)
 
     def apply(self, p: np.ndarray, out: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
         """K p (n_nodes, 18) and the works p . K p (6,) of six fields."""

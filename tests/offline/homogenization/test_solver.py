@@ -109,6 +109,16 @@ def test_starting_from_the_solution_needs_no_work():
     np.testing.assert_allclose(again.stiffness, first.stiffness, rtol=1e-12, atol=1e-12)
 
 
+def test_progress_reports_the_falling_error():
+    seen = []
+    result = homogenize(
+        sphere(), [STEEL, 50.0 * STEEL], progress=lambda step, error: seen.append((step, error))
+    )
+    assert [step for step, _ in seen] == list(range(1, result.iterations.max() + 1))
+    assert seen[-1][1] == pytest.approx(result.error_estimate, rel=1e-3)
+    assert seen[-1][1] <= 1e-6 < seen[-2][1]
+
+
 def test_result_does_not_depend_on_threads():
     one, two = (
         homogenize(truss(), [np.zeros((6, 6)), STEEL], SolverOptions(threads=threads))
