@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from matnet.errors import ParameterError
+from matnet.errors import MissingExtraError, ParameterError
 from offline.rve.generators.voxelgrid import call_text
 from offline.rve.rve import Rve
 
@@ -127,6 +127,8 @@ def find_generator(name: str) -> Generator:
     ------
     ParameterError
         No generator has that name.
+    MissingExtraError
+        It needs a library that is not installed.
     """
     if name not in REGISTRY:
         close = difflib.get_close_matches(name, REGISTRY, n=1)
@@ -134,7 +136,13 @@ def find_generator(name: str) -> Generator:
         raise ParameterError(f"generator '{name}' is unknown. {hint}")
     path, _, preset = REGISTRY[name].partition("?")
     module, _, attribute = path.partition(":")
-    function: Callable[..., Rve] = getattr(importlib.import_module(module), attribute)
+    try:
+        function: Callable[..., Rve] = getattr(importlib.import_module(module), attribute)
+    except ModuleNotFoundError as missing:
+        raise MissingExtraError(
+            f"generator '{name}' needs '{missing.name}', which is not installed. "
+            "Install it with: pip install 'matnet[offline]'"
+        ) from missing
     fixed = dict(item.split("=", 1) for item in preset.split("&")) if preset else {}
     doc = inspect.getdoc(function) or ""
     summary = doc.split("\n", 1)[0]

@@ -1,7 +1,10 @@
+from importlib import resources
+
 import numpy as np
 import pytest
 
-from matnet.errors import ParameterError
+from matnet.errors import MissingExtraError, ParameterError
+from offline.rve import read
 from offline.rve.generators import REGISTRY, Generator, find_generator, make
 from offline.rve.generators.registry import Parameter, documented_parameters
 
@@ -77,6 +80,20 @@ def test_missing_parameters_are_named():
     )
     with pytest.raises(ParameterError, match="generator 'box' needs shape"):
         generator.make()
+
+
+def test_missing_library_comes_with_the_install_line(monkeypatch):
+    monkeypatch.setitem(REGISTRY, "far", "no_such_library.far:away")
+    expected = r"generator 'far' needs 'no_such_library', .* pip install 'matnet\[offline\]'"
+    with pytest.raises(MissingExtraError, match=expected):
+        find_generator("far")
+
+
+def test_shipped_truss_is_what_the_generator_makes():
+    shipped = read(resources.files("fe_examples") / "data" / "truss.npz")
+    assert shipped.source == "octet(n=48, volume_fraction=0.2)"
+    assert shipped == make("octet", n=48, volume_fraction=0.2)
+    assert shipped.fractions[1] == pytest.approx(0.2, abs=1e-3)
 
 
 def test_numpydoc_sections_end_the_parameters():
