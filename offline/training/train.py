@@ -1,0 +1,215 @@
+"""Fit a network to labels: shallow random starts, the best one grown layer by layer."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from matnet.errors import ParameterError
+from matnet.network import Network
+from offline.training.checkpoint import Checkpoint, Stage
+from offline.training.levenberg import levenberg_marquardt
+from offline.training.options import History, TrainingOptions, TrainingResult
+from offline.training.parameters import Layout, Point, grown
+from offline.training.problem import Problem
+
+if TYPE_CHECKING:
+    from offline.labels import LabelSet
+
+__all__ = ["Progress", "split_labels", "train"]
+
+Progress = Callable[[str, int, int, str], None]
+"""Called as ``progress(stage, done, total, note)``; the note holds the errors."""
+
+PRUNE = 1e-7  # weights below carry no stiffness that the labels could see
+
+
+def train(
+    labels: LabelSet,
+    options: TrainingOptions | None = None,
+    *,
+    checkpoint: Path | None = None,
+    on_progress: Progress | None = None,
+) -> TrainingResult:
+    """Fit a material network to the effective stiffness of a cell.
+
+    Random shallow networks are fitted to a part of the training labels; the one with the smallest
+    validation error is grown to the wanted depth, one layer and one fit at a time. The network's
+    phase fractions are those of the labels, exactly.
+
+    Parameters
+    ----------
+    labels : LabelSet
+    options : TrainingOptions, optional
+    checkpoint : Path, optional
+        File that keeps finished stages. A later call with the same labels and options goes on
+        there and returns the same network, bit for bit on the same machine; a file of another run
+        is replaced. Not used by "adam".
+    on_progress : callable, optional
+        See `Progress`.
+
+    Raises
+    ------
+    ParameterError
+        Too few labels to split, or more phases than base nodes.
+    MissingExtraError
+        "adam" without PyTorch.
+    """
+    options = options or TrainingOptions()
+    report = on_progress or (lambda stage, done, total, note: None)
+    if options.optimizer == "adam":
+        from offline.training.recipe import train_recipe
+
+        return train_recipe(labels, options, report)
+    started = time.perf_counter()
+    run = _Run(labels, options, checkpoint, report)
+    starts = [run.start(i) for i in range(options.starts)]
+    best = min(starts, key=lambda stage: stage.history.validation[-1])
+    stages = [best]
+    for depth in range(run.start_depth + 1, options.depth + 1):
+        stages.append(run.grow(stages[-1], depth))
+    return summary(
+        stages[-1].point.network().pruned(PRUNE),
+        labels,
+        run.validation_indices,
+        options,
+        history=joined([stage.history for stage in stages]),
+        starts=tuple(stage.history.training[-1] for stage in starts),
+        seconds=time.perf_counter() - started,
+    )
+
+
+def split_labels(n: int, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Indices of training and validation labels, at least one of each."""
+    if n < 2:
+        raise ParameterError(f"{n} label is too few: training and validation need one each.")
+    n_validation = min(max(1, round(fraction * n)), n - 1)
+    order = np.random.default_rng(seed).permutation(n)
+    return np.sort(order[n_validation:]), np.sort(order[:n_validation])
+
+
+def summary(
+    network: Network,
+    labels: LabelSet,
+    validation: np.ndarray,
+    options: TrainingOptions,
+    *,
+    history: History,
+    starts: tuple[float, ...],
+    seconds: float,
+) -> TrainingResult:
+    """The result with the network's errors on all labels, training and validation apart."""
+    difference = network.homogenize(labels.phase_stiffness) - labels.effective
+    norm = np.linalg.norm(labels.effective, axis=(1, 2))
+    errors = np.linalg.norm(difference, axis=(1, 2)) / norm
+    seen = np.delete(errors, validation)
+    network = network.with_card(
+        elastic_error_mean=float(errors[validation].mean()),
+        elastic_error_worst=float(errors[validation].max()),
+        elastic_error_mean_training=float(seen.mean()),
+        optimizer=options.optimizer,
+        seed=options.seed,
+    )
+    return TrainingResult(
+        network=network,
+        history=history,
+        train_mean=float(seen.mean()),
+        train_worst=float(seen.max()),
+        validation_mean=float(errors[validation].mean()),
+        validation_worst=float(errors[validation].max()),
+        validation_indices=validation,
+        starts=starts,
+        seconds=seconds,
+    )
+
+
+def joined(histories: list[History]) -> History:
+    """Histories one after another."""
+    names = ("loss", "training", "validation", "seconds")
+    return History(
+        **{name: tuple(x for part in histories for x in getattr(part, name)) for name in names}
+    )
+
+
+@dataclass
+class _Run:
+    labels: LabelSet
+    options: TrainingOptions
+    path: Path | None
+    report: Progress
+
+    def __post_init__(self) -> None:
+        options, labels = self.options, self.labels
+        self.started = time.perf_counter()
+        trained, self.validation_indices = split_labels(
+            len(labels.effective), options.validation_fraction, options.seed
+        )
+        problem = Problem(phase_stiffness=labels.phase_stiffness, effective=labels.effective)
+        self.training = problem.subset(trained)
+        self.validation = problem.subset(self.validation_indices)
+        self.few = self.training.subset(np.arange(min(options.start_samples, len(trained))))
+        # every phase needs a base node, and a void phase needs eight to share
+        enough = int(np.ceil(np.log2(len(labels.phase_names)))) + 1
+        self.start_depth = min(options.depth, max(options.start_depth, enough))
+        void = ~np.any(labels.phase_stiffness, axis=(0, 2, 3))
+        self.layout = Layout.complete(
+            options.network, self.start_depth, labels.phase_names, labels.fractions, void
+        )
+        layers = options.depth - self.start_depth
+        self.total = options.starts * options.start_iterations + layers * options.max_iterations
+        self.done = 0
+        self.checkpoint = Checkpoint.open(self.path, labels, options)
+
+    def start(self, index: int) -> Stage:
+        """One random start of the shallow network."""
+        rng = np.random.default_rng([self.options.seed, 0, index])
+        alone = self.start_depth == self.options.depth  # no growth follows
+        return self._stage(
+            f"start {index + 1} of {self.options.starts}",
+            lambda: self.layout.random_point(rng),
+            self.training if alone else self.few,
+            self.options.start_iterations,
+        )
+
+    def grow(self, stage: Stage, depth: int) -> Stage:
+        """The network one layer deeper."""
+        rng = np.random.default_rng([self.options.seed, 1, depth])
+        return self._stage(
+            f"depth {depth} of {self.options.depth}",
+            lambda: grown(stage.point, rng),
+            self.training,
+            self.options.max_iterations,
+        )
+
+    def _stage(
+        self, name: str, first: Callable[[], Point], problem: Problem, iterations: int
+    ) -> Stage:
+        begin = self.done
+        self.done += iterations
+        kept = self.checkpoint.get(name)
+        if kept is not None:
+            return kept
+        point, rows = first(), []
+        for step in levenberg_marquardt(problem, point, iterations):
+            point = step.point
+            rows.append(self._row(point, step.loss))
+            note = f"{name}, error {100 * rows[-1][1]:.2f} %, validation {100 * rows[-1][2]:.2f} %"
+            self.report("training", begin + len(rows), self.total, note)
+        rows = rows or [self._row(point, float(np.mean(problem.errors(point) ** 2)))]
+        stage = Stage(point=point, history=History(*map(tuple, zip(*rows, strict=True))))
+        self.checkpoint = self.checkpoint.keep(name, stage)
+        self.report("training", self.done, self.total, f"{name} done")
+        return stage
+
+    def _row(self, point: Point, loss: float) -> tuple[float, float, float, float]:
+        return (
+            loss,
+            float(self.training.errors(point).mean()),
+            float(self.validation.errors(point).mean()),
+            time.perf_counter() - self.started,
+        )
