@@ -24,6 +24,8 @@ from offline.rve.rve import Rve
 
 __all__ = ["CellOperator", "CellSolver", "checked_stiffnesses"]
 
+VOXELS_PER_THREAD = 16384  # below, starting threads costs more than they save
+
 
 def checked_stiffnesses(stiffnesses: Any, phase_names: tuple[str, ...]) -> np.ndarray:
     """Phase stiffnesses (n_phases, 6, 6) as floats, each zero or symmetric positive definite.
@@ -65,7 +67,7 @@ class CellSolver:
     void : (n_phases,) bool, optional
         Phases whose voxels carry no stiffness. Default: those called ``void``.
     threads : int
-        Threads of kernels and Fourier transforms.
+        Threads of kernels and Fourier transforms, at most; small cells use fewer.
     allow_disconnected : bool
         Accept a solid that does not hold together in every direction.
 
@@ -105,7 +107,8 @@ class CellSolver:
         threads: int = 1,
         allow_disconnected: bool = False,
     ) -> None:
-        self.rve, self.threads = rve, threads
+        self.rve = rve
+        self.threads = max(1, min(threads, rve.phases.size // VOXELS_PER_THREAD))
         self.grid = HexGrid(rve.shape, rve.cell)
         self.void = np.asarray(rve.void if void is None else void, dtype=bool)
         if self.void.shape != (rve.n_phases,):
@@ -161,10 +164,12 @@ class CellSolver:
 
     def strains(self, field: np.ndarray) -> np.ndarray:
         """Mean total strains (6 loads, n_elements, 6): e0^k - B u^k averaged over each element."""
-        return fields.element_strains(self.grid, self.mesh, field)
+        with self.use_threads():
+            return fields.element_strains(self.grid, self.mesh, field)
 
     @contextmanager
     def use_threads(self) -> Iterator[None]:
+        """Run compiled loops on this solver's number of threads."""
         before = numba.get_num_threads()
         numba.set_num_threads(min(self.threads, _launched_threads()))
         try:
@@ -253,43 +258,46 @@ class CellOperator:
         q = np.empty_like(p) if out is None else out
         groups = self.mesh.groups
         power = np.empty((groups.slabs.shape[1], LOADS))
-        element_kernels.apply_stiffness(
-            groups.nodes,
-            groups.phase,
-            groups.density,
-            self._linear,
-            self._bilinear,
-            self._trilinear,
-            groups.slabs,
-            groups.shared,
-            p,
-            q,
-            power,
-        )
+        with self.solver.use_threads():
+            element_kernels.apply_stiffness(
+                groups.nodes,
+                groups.phase,
+                groups.density,
+                self._linear,
+                self._bilinear,
+                self._trilinear,
+                groups.slabs,
+                groups.shared,
+                p,
+                q,
+                power,
+            )
         return q, power.sum(axis=0)
 
     def load_vectors(self) -> np.ndarray:
         """f (n_nodes, 18): column k balances the unit macro strain k."""
         f = np.empty((self.mesh.n_nodes, WIDTH))
         groups = self.mesh.groups
-        element_kernels.assemble_loads(
-            groups.nodes,
-            groups.phase,
-            groups.density,
-            self._element_load,
-            groups.slabs,
-            groups.shared,
-            f,
-        )
+        with self.solver.use_threads():
+            element_kernels.assemble_loads(
+                groups.nodes,
+                groups.phase,
+                groups.density,
+                self._element_load,
+                groups.slabs,
+                groups.shared,
+                f,
+            )
         return f
 
     def precondition(self, r: np.ndarray) -> np.ndarray:
         """Reference inverse of six residuals (n_nodes, 18), at active nodes."""
-        parts = np.empty((PARTS, LOADS))
-        node_kernels.squares(r, parts)
-        self.preconditioner.apply(r, np.sqrt(parts.sum(axis=0)))
         z = np.zeros_like(r)
-        self.preconditioner.new_direction(np.zeros(LOADS), z)
+        parts = np.empty((PARTS, LOADS))
+        with self.solver.use_threads():
+            node_kernels.squares(r, parts)
+            self.preconditioner.apply(r, np.sqrt(parts.sum(axis=0)))
+            self.preconditioner.new_direction(np.zeros(LOADS), z)
         return z
 
     def energy(self, u: np.ndarray, r: np.ndarray | None = None) -> np.ndarray:
@@ -304,10 +312,11 @@ class CellOperator:
         if r is None:
             r = f - self.apply(u)[0]
         parts = np.empty((PARTS, LOADS, LOADS))
-        node_kernels.gram(u, f, parts)
-        lowered = parts.sum(axis=0)
-        node_kernels.gram(r, u, parts)
-        lowered += parts.sum(axis=0)
+        with self.solver.use_threads():
+            node_kernels.gram(u, f, parts)
+            lowered = parts.sum(axis=0)
+            node_kernels.gram(r, u, parts)
+            lowered += parts.sum(axis=0)
         c = self.mean_stiffness - lowered / self.solver.grid.volume
         return np.asarray(0.5 * (c + c.T))
 
