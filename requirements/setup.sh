@@ -39,5 +39,5 @@ fi
 [ -x .venv/bin/python ] || "$python" -m venv --system-site-packages .venv
 say "Installing the Python packages of requirements/dev.txt into .venv (about 2 GB, once)."
 .venv/bin/pip install --quiet --disable-pip-version-check -r requirements/dev.txt
-.venv/bin/pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
+.venv/bin/pip install --quiet --disable-pip-version-check --no-deps --editable .
 touch .venv/ready

@@ -98,7 +98,7 @@ class Rve:
     @property
     def solid_mask(self) -> np.ndarray:
         """Voxels that carry stiffness (n1, n2, n3) bool."""
-        mask = ~self.void[self.phases]
+        mask: np.ndarray = ~self.void[self.phases]
         return mask if self.density is None else mask & (self.density > 0.0)
 
     def phase_index(self, name: str) -> int:

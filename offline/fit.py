@@ -1,0 +1,183 @@
+"""From a microstructure to a material network: labels, training, accuracy card."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import matnet
+from matnet.errors import ParameterError
+from matnet.network import Network
+from offline.labels import LabelOptions, LabelProgress, LabelSet, compute_labels
+from offline.rve import Rve
+from offline.rve.connectivity import check_solid, remove_islands
+from offline.training import TrainingOptions, TrainingResult, train
+
+__all__ = ["FitOptions", "FitResult", "Progress", "fit"]
+
+Progress = Callable[[str, int, int, str], None]
+"""Called as ``progress(stage, done, total, note)``; the note holds the quantity that matters."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FitOptions:
+    """What `fit` does; one options object per arrow of the pipeline.
+
+    Parameters
+    ----------
+    labels : LabelOptions
+        How many labels, their sampling, tolerance and seed.
+    training : TrainingOptions
+        Network kind and depth, optimiser, starts, seed.
+    allow_disconnected : bool
+        Go on when the solid does not percolate in every direction.
+    """
+
+    labels: LabelOptions = field(default_factory=LabelOptions)
+    training: TrainingOptions = field(default_factory=TrainingOptions)
+    allow_disconnected: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FitResult:
+    """A fitted network and how it came about.
+
+    Parameters
+    ----------
+    network : Network
+        With its accuracy card.
+    rve : Rve
+        The cell as it was used, floating islands removed.
+    removed_voxels : int
+        Voxels of floating islands that were turned into void.
+    labels : LabelSet
+    training : TrainingResult
+    """
+
+    network: Network
+    rve: Rve
+    removed_voxels: int
+    labels: LabelSet
+    training: TrainingResult
+
+
+def fit(
+    rve: Rve,
+    options: FitOptions | None = None,
+    *,
+    work: Path | None = None,
+    labels: LabelSet | None = None,
+    executor: Executor | None = None,
+    progress: Progress | None = None,
+) -> FitResult:
+    """Fit a material network to the effective stiffness of a cell.
+
+    Parameters
+    ----------
+    rve : Rve
+        The microstructure; phases called "void" carry no stiffness.
+    options : FitOptions
+    work : Path, optional
+        Folder for checkpoints. A later call with the same cell and options continues there and
+        gives the same network as an undisturbed run.
+    labels : LabelSet, optional
+        Use these labels instead of computing them.
+    executor : concurrent.futures.Executor, optional
+        Runs the full solves behind the labels.
+    progress : callable, optional
+        See `Progress`.
+
+    Raises
+    ------
+    ParameterError
+        The cell has no solid, or it does not percolate; labels of another cell.
+    ConvergenceError
+        The labels did not reach their tolerance.
+    """
+    options = options or FitOptions()
+    progress = progress or (lambda stage, done, total, note: None)
+    rve, removed = prepared(rve, options.allow_disconnected)
+    folder = None if work is None else _work_folder(work, rve, options, labels)
+    if labels is None:
+        labels = compute_labels(
+            rve,
+            options.labels,
+            executor=executor,
+            store=None if folder is None else folder / "labels.h5",
+            on_progress=lambda now: progress("labels", now.done, now.n, label_note(now)),
+        )
+    elif labels.rve_hash != rve.hash():
+        raise ParameterError(
+            "the labels belong to another cell (their cell hash differs). "
+            "Compute labels for this cell or pass the cell they were computed for."
+        )
+    trained = train(
+        labels,
+        options.training,
+        checkpoint=None if folder is None else folder / "training.npz",
+        on_progress=progress,
+    )
+    network = trained.network.with_card(**accuracy_card(rve, labels, options))
+    return FitResult(
+        network=network, rve=rve, removed_voxels=removed, labels=labels, training=trained
+    )
+
+
+def label_note(now: LabelProgress) -> str:
+    """What matters about unfinished labels, for a progress bar."""
+    return f"{now.snapshots} solved in full, worst error {now.worst:.1e}"
+
+
+def prepared(rve: Rve, allow_disconnected: bool) -> tuple[Rve, int]:
+    """The cell without floating islands, checked for percolation, and how many voxels went."""
+    if rve.density is not None:
+        raise ParameterError(
+            "the cell is a density field; a material network needs phases. "
+            "Threshold it first: matnet rve convert --threshold."
+        )
+    check_solid(rve, allow_disconnected=allow_disconnected)
+    return remove_islands(rve)
+
+
+def accuracy_card(rve: Rve, labels: LabelSet, options: FitOptions) -> dict[str, Any]:
+    """What a user must know to trust the network beside its errors: ranges, versions, origin."""
+    return {
+        "labels": len(labels),
+        "label_error_worst": float(np.max(labels.error)),
+        "contrast": list(options.labels.sampling.contrast),
+        "rve_hash": rve.hash(),
+        "rve_source": rve.source,
+        "rve_shape": list(rve.shape),
+        "matnet": matnet.__version__,
+        "numpy": np.__version__,
+    }
+
+
+def _work_folder(work: Path, rve: Rve, options: FitOptions, labels: LabelSet | None) -> Path:
+    """Subfolder that only the same cell, options and version share; others are left alone."""
+    given = "" if labels is None else hashlib.sha256(labels.effective.tobytes()).hexdigest()
+    settings = asdict(options)
+    del settings["labels"]["workers"]  # the result does not depend on it
+    key = repr((rve.hash(), settings, given, matnet.__version__))
+    folder = work / hashlib.sha256(key.encode()).hexdigest()[:12]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as wrong:
+        reason = os.strerror(wrong.errno) if wrong.errno else str(wrong)
+        raise ParameterError(f"{folder}: cannot create the work folder ({reason}).") from None
+    return folder
+
+
+def remove_work(work: Path, rve: Rve, options: FitOptions, labels: LabelSet | None = None) -> None:
+    """Delete the checkpoints of a finished fit, and the work folder when nothing else is in it."""
+    shutil.rmtree(_work_folder(work, rve, options, labels), ignore_errors=True)
+    if work.is_dir() and not any(work.iterdir()):
+        work.rmdir()
