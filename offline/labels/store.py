@@ -1,6 +1,7 @@
 """Label files, and the folder in which unfinished labels survive a kill.
 
-A label file is HDF5 with the datasets `phase_stiffness`, `effective`, `error`, `fractions` and the
+A label file is HDF5 behind a first block of 512 bytes with a checksum (the HDF5 library can hang on
+damaged files, so it sees only whole ones). It has the datasets `phase_stiffness`, `effective`, `error`, `fractions` and the
 attributes `format`, `version`, `phase_names`, `rve_hash`, `seed`, `card` (JSON). While
 labels are being computed, every full solution becomes one file in the folder `<file>.work`, written
 whole or not at all; the final file replaces the folder.
@@ -8,10 +9,12 @@ whole or not at all; the final file replaces the folder.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,16 +26,18 @@ from matnet.errors import FileFormatError, MatnetError, ParameterError
 from offline.labels.label_set import LabelSet
 from offline.labels.snapshots import Snapshot
 
-__all__ = ["SnapshotStore", "append_labels", "read_labels", "write_labels"]
+__all__ = ["SnapshotStore", "append_labels", "read_labels", "seal", "write_labels"]
 
 FORMAT, VERSION = "matnet labels", 1
+BLOCK = 512  # bytes before the HDF5 data: the seal, filled up with zeros
+SEAL = b"matnet hdf5 sha256 "
 ARRAYS = ("phase_stiffness", "effective", "error", "fractions")
 MAX_VALUES = 2**31  # of one array; a header that asks for more is not ours
 
 
 def write_labels(path: str | Path, labels: LabelSet) -> None:
     """Write a label file, whole or not at all."""
-    with whole_file(path) as beside, h5py.File(beside, "w") as file:
+    with _new_file(path) as file:
         for name in ARRAYS:
             file.create_dataset(name, data=getattr(labels, name))
         file.attrs["format"], file.attrs["version"] = FORMAT, VERSION
@@ -75,9 +80,38 @@ def append_labels(path: str | Path, labels: LabelSet) -> LabelSet:
     return joined
 
 
+def seal(path: str | Path) -> None:
+    """Write the checksum of an HDF5 file's data into the block before it."""
+    with Path(path).open("r+b") as file:
+        file.seek(BLOCK)
+        digest = hashlib.sha256(file.read()).hexdigest().encode()
+        file.seek(0)
+        file.write(SEAL + digest + b"\n")
+
+
+@contextmanager
+def _new_file(path: str | Path) -> Iterator[h5py.File]:
+    with whole_file(path) as beside:
+        with h5py.File(beside, "w", userblock_size=BLOCK) as file:
+            yield file
+        seal(beside)
+
+
+@contextmanager
+def _open(path: str | Path) -> Iterator[h5py.File]:
+    content = Path(path).read_bytes()
+    if not content.startswith(SEAL):
+        raise ValueError("no checksum at its start; a label file, or a .npz, was expected")
+    digest = content[len(SEAL) : len(SEAL) + 64]
+    if hashlib.sha256(memoryview(content)[BLOCK:]).hexdigest().encode() != digest:
+        raise ValueError("its checksum does not fit: it is damaged or was changed")
+    with h5py.File(path, "r") as file:
+        yield file
+
+
 def _read_hdf5(path: str | Path) -> dict[str, Any]:
     name = Path(path).name
-    with h5py.File(path, "r") as file:
+    with _open(path) as file:
         found = _text(file.attrs.get("format", ""))
         if found != FORMAT:
             raise FileFormatError(f"{name}: format is '{found}', expected '{FORMAT}'.")
@@ -171,7 +205,7 @@ class SnapshotStore:
         if not path.exists():
             return None
         try:
-            with h5py.File(path, "r") as file:
+            with _open(path) as file:
                 return Snapshot(
                     index=index,
                     effective=np.asarray(file["effective"][()]).reshape(6, 6),
@@ -187,7 +221,7 @@ class SnapshotStore:
 
     def put(self, snapshot: Snapshot) -> None:
         """Keep a solution; its file appears whole or not at all."""
-        with whole_file(self._path(snapshot.index)) as beside, h5py.File(beside, "w") as file:
+        with _new_file(self._path(snapshot.index)) as file:
             file["effective"], file["fields"] = snapshot.effective, snapshot.fields
             for name in ("error", "iterations", "seconds"):
                 file.attrs[name] = getattr(snapshot, name)
