@@ -3,7 +3,7 @@ r"""The reduced basis grows where it is worst, until every label is good enough.
 Each round looks at the estimated errors of all samples, solves a batch fully (the worst ones,
 spread over the parameters, and one at random), learns from the errors that these solutions reveal
 how far the estimate was off, and adds them to the basis. The last batch is the check: it is solved
-when the estimates are already below the tolerance, and the run ends only if its true errors are, too.
+when the estimates are already below the tolerance; the run ends only if its true errors are, too.
 """
 
 from __future__ import annotations

@@ -89,8 +89,8 @@ class ReducedBasis:
     def extended(self, new: np.ndarray) -> ReducedBasis:
         """The basis with fields (3 n_nodes, m) added, those already inside it left out."""
         raw = np.asarray(new, dtype=np.float32)
-        cross = self.products.field_field(raw, self.fields) @ self.transform
-        own = self.products.field_field(raw, raw)
+        cross, own = self.products.field_field(raw, (self.fields, raw))
+        cross = cross @ self.transform
         own = 0.5 * (own + np.swapaxes(own, 1, 2))
         macro = self.products.macro_field(raw)
         project, mix = self._orthonormal(cross, own)

@@ -85,7 +85,7 @@ class ResidualSketch:
     def extended(self, raw: np.ndarray) -> ResidualSketch:
         """The sketch after fields (3 n_nodes, m) joined the basis."""
         fields = np.ascontiguousarray(raw, dtype=np.float32)
-        new = np.array([self.products.field_field(test, fields) for test in self.tests])
+        new = np.swapaxes(self.products.field_field(fields, self.tests), 2, 3)
         return replace(self, fields=np.concatenate([self.fields, new], axis=3))
 
     def errors(

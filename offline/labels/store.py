@@ -1,10 +1,10 @@
 """Label files, and the folder in which unfinished labels survive a kill.
 
 A label file is HDF5 behind a first block of 512 bytes with a checksum (the HDF5 library can hang on
-damaged files, so it sees only whole ones). It has the datasets `phase_stiffness`, `effective`, `error`, `fractions` and the
-attributes `format`, `version`, `phase_names`, `rve_hash`, `seed`, `card` (JSON). While
-labels are being computed, every full solution becomes one file in the folder `<file>.work`, written
-whole or not at all; the final file replaces the folder.
+damaged files, so it sees only whole ones). It has the datasets `phase_stiffness`, `effective`,
+`error`, `fractions` and the attributes `format`, `version`, `phase_names`, `rve_hash`, `seed`,
+`card` (JSON). While labels are being computed, every full solution becomes one file in the folder
+`<file>.work`, written whole or not at all; the final file replaces the folder.
 """
 
 from __future__ import annotations

@@ -11,9 +11,9 @@ The energy of a cell is linear in the phase stiffnesses. For fields with strains
 (one term only if a = b), strains in the phase's material frame. Once the products S are known, the
 energy for any phase stiffness costs nothing that depends on the grid.
 
-Inside an element the strain of a trilinear displacement is a polynomial; the products are sums over
-its orthonormal Legendre modes, most of which vanish for a given component. This is exactly the
-2x2x2 Gauss rule at half the work.
+Inside an element the strain of a trilinear displacement is a polynomial, written in orthonormal
+Legendre modes: exactly the 2x2x2 Gauss rule. One pair of components gives a sparse element
+matrix, hence nodal forces that are multiplied with all other fields at once.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numba import njit, prange
 
 from matnet.errors import ParameterError
 from matnet.mandel import rotation_matrix
@@ -32,7 +33,9 @@ from offline.homogenization.solver import CellSolver
 __all__ = ["Pair", "StrainProducts", "stiffness_pairs"]
 
 Pair = tuple[int, int, int]  # phase, row, column with row <= column
-CHUNK = 512  # elements at a time: their strains stay in the cache
+CHUNK = 4096  # elements at a time
+ROWS = 8192  # of fields in double precision at a time
+FORCE_BYTES = 256e6  # of nodal forces held at once
 ZERO = 1e-12  # relative size below which an element mode has no strain
 
 
@@ -127,37 +130,88 @@ class StrainProducts:
             # the constant mode; sqrt(V_e / |Y|) is the amplitude of a unit strain in it
             mode = self._modes[p][0] * np.sqrt(1.0 / self.n_voxels)
             for chunk, weight in self._chunks(p):
-                local = self._gather(right, chunk).astype(float) * weight[:, None] ** 2
+                local = self._gather(right, chunk).astype(float) * weight[:, None]
                 mean[p] += mode @ local.sum(axis=1)
         out = np.empty((len(self.pairs), 6, n))
         for q, (p, a, b) in enumerate(self.pairs):
             out[q] = _pair_product(self.means[p], mean[p], a, b)
         return out
 
-    def field_field(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
-        """Products (n_pairs, nl, nr) of fields (3 n_nodes, nl) with fields (3 n_nodes, nr)."""
-        out = np.zeros((len(self.pairs), left.shape[1], right.shape[1]))
+    def field_field(self, left: np.ndarray, rights: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Products (n_pairs, nl, nr) of fields (3 n_nodes, nl) with each of `rights`.
+
+        The forces of the left fields are assembled once per pair; the rest is matrix products.
+        """
+        m = left.shape[1]
+        out = [np.zeros((len(self.pairs), m, right.shape[1])) for right in rights]
         for p in sorted({p for p, _, _ in self.pairs}):
-            modes = self._modes[p]
-            rows = np.argwhere(_nonzero_rows(modes))
-            operator = modes[rows[:, 0], rows[:, 1]]
-            place = {(int(m), int(a)): i for i, (m, a) in enumerate(rows)}
-            for chunk, weight in self._chunks(p):
-                x = _strains(operator, self._gather(left, chunk), weight)
-                y = x if left is right else _strains(operator, self._gather(right, chunk), weight)
-                _accumulate(out, x, y, p, self.pairs, place)
+            mine = [q for q, pair in enumerate(self.pairs) if pair[0] == p]
+            elements = self._elements[p]
+            nodes, local = np.unique(self.mesh.elements[elements], return_inverse=True)
+            local = local.reshape(-1, 8).astype(np.int32)
+            rows = (3 * nodes.astype(np.int64)[:, None] + np.arange(3)).ravel()
+            u = left[rows].astype(float)
+            step = max(1, int(FORCE_BYTES / max(1, 8 * u.size)))
+            for first in range(0, len(mine), step):
+                some = mine[first : first + step]
+                entries = [_pair_matrix(self._modes[p], *self.pairs[q][1:]) for q in some]
+                forces = np.zeros((len(rows), len(some), m))
+                apply_pairs(local, self.mesh.density[elements], *_sparse(entries), u, forces)
+                for right, result in zip(rights, out, strict=True):
+                    result[some] += _project(forces, right, rows)
         return out
 
     def _chunks(self, phase: int) -> list[tuple[np.ndarray, np.ndarray]]:
         elements = self._elements[phase]
         cut = [elements[i : i + CHUNK] for i in range(0, len(elements), CHUNK)]
-        return [(chunk, np.sqrt(self.mesh.density[chunk])) for chunk in cut]
+        return [(chunk, self.mesh.density[chunk]) for chunk in cut]
 
     def _gather(self, fields: np.ndarray, chunk: np.ndarray) -> np.ndarray:
         """Element displacements (24, n_chunk, n), in the fields' float type."""
         nodes = self.mesh.elements[chunk].T.astype(np.int64)
         dofs = 3 * nodes[:, None, :] + np.arange(3)[None, :, None]
         return np.asarray(fields[dofs.reshape(24, -1)])
+
+
+@njit(cache=True, parallel=True)
+def apply_pairs(elements, density, start, rows, columns, values, u, forces):
+    """Add the nodal forces (3 n_nodes, n_pairs, m) of fields u (3 n_nodes, m), pair by pair.
+
+    Entries start[q] to start[q + 1] of rows, columns, values are the element matrix of pair q.
+    """
+    for q in prange(len(start) - 1):
+        for e in range(len(elements)):
+            for k in range(start[q], start[q + 1]):
+                i = 3 * elements[e, rows[k] // 3] + rows[k] % 3
+                j = 3 * elements[e, columns[k] // 3] + columns[k] % 3
+                v = density[e] * values[k]
+                for c in range(u.shape[1]):
+                    forces[i, q, c] += v * u[j, c]
+
+
+def _pair_matrix(modes: np.ndarray, a: int, b: int) -> np.ndarray:
+    """Element matrix (24, 24) of the symmetrised product of strain components a and b."""
+    product = modes[:, a].T @ modes[:, b]
+    return np.asarray(product if a == b else product + product.T)
+
+
+def _sparse(matrices: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
+    """Nonzero entries of several matrices: start of each, rows, columns, values."""
+    size = max(float(np.abs(m).max()) for m in matrices)
+    places = [np.nonzero(np.abs(m) > ZERO * size) for m in matrices]
+    start = np.cumsum([0, *(len(rows) for rows, _ in places)])
+    rows, columns = (np.concatenate([place[k] for place in places]) for k in (0, 1))
+    values = np.concatenate([m[place] for m, place in zip(matrices, places, strict=True)])
+    return start, rows, columns, values
+
+
+def _project(forces: np.ndarray, right: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Works (n_pairs, nl, nr) of forces (n_rows, n_pairs, nl) on the rows of fields `right`."""
+    flat = forces.reshape(len(rows), -1)
+    work = np.zeros((flat.shape[1], right.shape[1]))
+    for i in range(0, len(rows), ROWS):
+        work += flat[i : i + ROWS].T @ right[rows[i : i + ROWS]].astype(float)
+    return work.reshape(*forces.shape[1:], -1)
 
 
 def _element_modes(grid: HexGrid, frame: np.ndarray) -> np.ndarray:
@@ -167,40 +221,6 @@ def _element_modes(grid: HexGrid, frame: np.ndarray) -> np.ndarray:
     scale = np.sqrt(grid.weight / grid.volume)
     modes = -scale * np.einsum("mg,ab,gbd->mad", legendre, frame, grid.gauss_b)
     return np.asarray(np.where(np.abs(modes) > ZERO * np.abs(modes).max(), modes, 0.0))
-
-
-def _nonzero_rows(modes: np.ndarray) -> np.ndarray:
-    return np.asarray(np.any(modes != 0.0, axis=2))
-
-
-def _strains(operator: np.ndarray, local: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Strain amplitudes (n_rows, n_chunk, n) from element displacements (24, n_chunk, n)."""
-    flat = local.reshape(24, -1).astype(float)
-    strains = (operator @ flat).reshape(len(operator), *local.shape[1:])
-    if np.any(weight != 1.0):
-        strains *= weight[:, None]
-    return np.asarray(strains)
-
-
-def _accumulate(
-    out: np.ndarray,
-    x: np.ndarray,
-    y: np.ndarray,
-    phase: int,
-    pairs: Sequence[Pair],
-    place: dict[tuple[int, int], int],
-) -> None:
-    """Add one chunk's products to `out`, mode by mode."""
-    for q, (p, a, b) in enumerate(pairs):
-        if p != phase:
-            continue
-        for m in range(8):
-            i, j = place.get((m, a)), place.get((m, b))
-            if i is None or j is None:
-                continue
-            out[q] += x[i].T @ y[j]
-            if a != b:
-                out[q] += x[j].T @ y[i]
 
 
 def _pair_product(left: np.ndarray, right: np.ndarray, a: int, b: int) -> np.ndarray:

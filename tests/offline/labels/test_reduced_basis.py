@@ -78,7 +78,7 @@ def test_energy_of_any_field_is_reproduced(small):
         np.tensordot(factors, products.macro_macro(), axes=1)
         + mixed
         + mixed.T
-        + np.tensordot(factors, products.field_field(raw, raw), axes=1)
+        + np.tensordot(factors, products.field_field(raw, [raw])[0], axes=1)
     )
     assert np.allclose(energy, cell.with_stiffness(c[0]).energy(u.astype(float)), rtol=1e-10)
 
