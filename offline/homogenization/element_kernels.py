@@ -24,7 +24,7 @@ from numba import njit, prange
 from offline.homogenization.mesh import LANES
 from offline.homogenization.node_kernels import LOADS, WIDTH
 
-__all__ = ["BILINEAR", "LINEAR", "TRILINEAR", "apply_stiffness", "assemble_loads"]
+__all__ = ["BILINEAR", "LINEAR", "TRILINEAR", "apply_stiffness", "assemble_loads", "energies"]
 
 LINEAR, BILINEAR, TRILINEAR = (1, 2, 4), (3, 5, 6), (7,)  # rows of grid.MODES
 ROW = LANES * LOADS  # lanes of one component
@@ -171,8 +171,7 @@ def _add_work(
 def _multiply(
     linear: np.ndarray, bilinear: np.ndarray, trilinear: np.ndarray, w: np.ndarray, y: np.ndarray
 ) -> None:
-    """Forces y of eight elements from their displacements w; w is left in modes."""
-    _to_modes(w)
+    """Forces y of eight elements from their displacements w, both in modes."""
     _three_rows(linear, 0, w, 1, 2, 4, y, 1)
     _three_rows(linear, 3, w, 1, 2, 4, y, 2)
     _three_rows(linear, 6, w, 1, 2, 4, y, 4)
@@ -239,6 +238,7 @@ def apply_stiffness(
         for g in range(slabs[0, c], slabs[1, c]):
             kind = phase[g]
             _gather(p, nodes, g, w)
+            _to_modes(w)
             _multiply(linear[kind], bilinear[kind], trilinear[kind], w, y)
             _add_work(density, g, w, y, lanes, work)
             _to_nodes(y)
@@ -275,3 +275,43 @@ def assemble_loads(
             else:
                 _scatter(f, nodes, density, g, 0, 8, 0, y)
     _merge(private, shared, f)
+
+
+@njit(cache=True, parallel=True)
+def energies(
+    nodes: np.ndarray,
+    phase: np.ndarray,
+    density: np.ndarray,
+    linear: np.ndarray,
+    bilinear: np.ndarray,
+    trilinear: np.ndarray,
+    slabs: np.ndarray,
+    affine: np.ndarray,
+    u: np.ndarray,
+    products: np.ndarray,
+) -> None:
+    """products[slab, k, m], energy products of the total displacements of load cases k and m.
+
+    `affine` (8 * MODE) holds the macroscopic displacements of an element in modes, in lanes; the
+    total displacement is ``affine - u``. The constant mode does not matter. Subtracting
+    displacements and not energies keeps the digits of a C^H far below the Voigt mean.
+    """
+    for c in prange(slabs.shape[1]):
+        w = np.empty(8 * MODE)
+        y = np.empty(8 * MODE)
+        total = np.zeros((LOADS, LOADS))
+        for g in range(slabs[0, c], slabs[1, c]):
+            kind = phase[g]
+            _gather(u, nodes, g, w)
+            _to_modes(w)
+            for i in range(8 * MODE):
+                w[i] = affine[i] - w[i]
+            _multiply(linear[kind], bilinear[kind], trilinear[kind], w, y)
+            for row in range(3, 24):
+                for b in range(LANES):
+                    o = row * ROW + LOADS * b
+                    for k in range(LOADS):
+                        x = density[g, b] * w[o + k]
+                        for m in range(LOADS):
+                            total[k, m] += x * y[o + m]
+        products[c] = total

@@ -16,7 +16,6 @@ __all__ = [
     "WIDTH",
     "advance",
     "apply_symbol",
-    "gram",
     "grid_dot",
     "new_direction",
     "squares",
@@ -31,20 +30,6 @@ PARTS = 32
 @njit(cache=True)
 def _part(n: int, c: int) -> tuple[int, int]:
     return n * c // PARTS, n * (c + 1) // PARTS
-
-
-@njit(cache=True, parallel=True)
-def gram(a: np.ndarray, b: np.ndarray, parts: np.ndarray) -> None:
-    """parts[c, k, m] = a^k . b^m over part c of the nodes; a, b (n, 18), parts (PARTS, 6, 6)."""
-    for c in prange(PARTS):
-        start, stop = _part(a.shape[0], c)
-        acc = np.zeros((LOADS, LOADS))
-        for n in range(start, stop):
-            for i in range(3):
-                for k in range(LOADS):
-                    for load in range(LOADS):
-                        acc[k, load] += a[n, LOADS * i + k] * b[n, LOADS * i + load]
-        parts[c] = acc
 
 
 @njit(cache=True, parallel=True)

@@ -83,7 +83,8 @@ def pcg(
     estimate = EnergyErrorEstimate(LOADS)
     floor = operator.force_scale * 1e-14
     goal = floor if options.residual_tol is None else options.residual_tol * f_norm
-    energy = operator.energy_diagonal(u, r)  # |Y| C^H_kk
+    effective = operator.mean_stiffness if start is None else operator.energy(u)
+    energy = effective.diagonal() * operator.solver.grid.volume
     p, q = np.zeros_like(r), np.empty_like(r)
     parts = np.empty((PARTS, LOADS))
     rz_old = np.ones(LOADS)

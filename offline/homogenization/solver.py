@@ -10,11 +10,11 @@ import numba
 import numpy as np
 
 from matnet.errors import ParameterError, ShapeError, require_finite, require_shape
-from matnet.mandel import rotate_stiffness
+from matnet.mandel import from_mandel, rotate_stiffness
 from offline.homogenization import element_kernels, fields, node_kernels
 from offline.homogenization.engines import engine
 from offline.homogenization.fourier import FourierPreconditioner, reference_medium
-from offline.homogenization.grid import MODES, HexGrid
+from offline.homogenization.grid import CORNERS, MODES, HexGrid
 from offline.homogenization.mesh import LANES, SolidMesh, build_mesh
 from offline.homogenization.node_kernels import LOADS, PARTS, WIDTH
 from offline.homogenization.options import SolverOptions
@@ -300,33 +300,32 @@ class CellOperator:
             self.preconditioner.new_direction(np.zeros(LOADS), z)
         return z
 
-    def energy(self, u: np.ndarray, r: np.ndarray | None = None) -> np.ndarray:
+    def energy(self, u: np.ndarray) -> np.ndarray:
         r"""Effective stiffness (6, 6) that fluctuations u give, in energy form [Pa].
 
         .. math:: C_{kl} = \frac{1}{|Y|} \int (e_0^k - B u^k)^T C\, (e_0^l - B u^l)
-                  = \langle C \rangle_{kl} - \frac{1}{|Y|} (u^k \cdot f^l + r^k \cdot u^l)
-
-        with ``r = f - K u``, computed here unless given.
         """
-        f = self.load_vectors()
-        if r is None:
-            r = f - self.apply(u)[0]
-        parts = np.empty((PARTS, LOADS, LOADS))
+        groups = self.mesh.groups
+        products = np.empty((groups.slabs.shape[1], LOADS, LOADS))
         with self.solver.use_threads():
-            node_kernels.gram(u, f, parts)
-            lowered = parts.sum(axis=0)
-            node_kernels.gram(r, u, parts)
-            lowered += parts.sum(axis=0)
-        c = self.mean_stiffness - lowered / self.solver.grid.volume
+            element_kernels.energies(
+                groups.nodes,
+                groups.phase,
+                groups.density,
+                self._linear,
+                self._bilinear,
+                self._trilinear,
+                groups.slabs,
+                _lane_affine(self.solver.grid),
+                u,
+                products,
+            )
+        c = products.sum(axis=0) / self.solver.grid.volume
         return np.asarray(0.5 * (c + c.T))
-
-    def energy_diagonal(self, u: np.ndarray, r: np.ndarray) -> np.ndarray:
-        """|Y| C_kk (6,) of fluctuations u with residuals r [Pa length^3]."""
-        return np.asarray(self.energy(u, r).diagonal() * self.solver.grid.volume)
 
     def energy_norm(self, diagonal: np.ndarray) -> float:
         """Lower bound of |Y| ||C||_F from the energies |Y| C_kk; guarded against no stiffness."""
-        floor = 1e-9 * float(np.linalg.norm(self.mean_stiffness)) * self.solver.grid.volume
+        floor = 1e-12 * float(np.linalg.norm(self.mean_stiffness)) * self.solver.grid.volume
         return max(float(np.linalg.norm(diagonal)), floor)
 
 
@@ -341,6 +340,14 @@ def _mode_blocks(grid: HexGrid, stiffness: np.ndarray) -> Iterator[np.ndarray]:
     for modes in (element_kernels.LINEAR, element_kernels.BILINEAR, element_kernels.TRILINEAR):
         dofs = np.array([3 * m + i for m in modes for i in range(3)])
         yield np.ascontiguousarray(in_modes[:, dofs[:, None], dofs])
+
+
+def _lane_affine(grid: HexGrid) -> np.ndarray:
+    """Modes of the displacements ``E x`` of one element under unit strains, in lanes."""
+    corners = CORNERS @ (grid.cell / np.array(grid.shape)[:, None])
+    nodal = np.einsum("ad,kdi->aik", corners, from_mandel(np.eye(6)))
+    modes = (MODES @ nodal.reshape(8, -1)).reshape(24, 1, LOADS)
+    return np.ascontiguousarray(np.tile(modes, (1, LANES, 1))).ravel()
 
 
 def _lane_load(grid: HexGrid, stiffness: np.ndarray) -> np.ndarray:

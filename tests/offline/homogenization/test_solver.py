@@ -86,6 +86,14 @@ def test_estimate_of_a_known_geometric_decay():
     np.testing.assert_allclose(estimate.current, remaining, rtol=0.05)
 
 
+def test_stiffness_far_below_the_voigt_mean_keeps_its_digits():
+    rigid = [
+        homogenize(sphere(), [STEEL, contrast * STEEL], SolverOptions(tol=1e-8)).stiffness
+        for contrast in (1e9, 1e12)
+    ]
+    np.testing.assert_allclose(rigid[1], rigid[0], rtol=0, atol=1e-7)
+
+
 def test_effective_stiffness_is_approached_from_above():
     rve, stiffnesses = sphere(), [STEEL, 100.0 * STEEL]
     loose, tight = (
