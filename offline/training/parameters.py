@@ -50,10 +50,11 @@ class Layout:
     ) -> Layout:
         """The complete tree whose base nodes take the present phases in turn.
 
-        With a `void` (n_phases,) bool phase, three of eight base nodes are void. Half of them would
-        make every network singular: if C1, C2 have nullities k1, k2, a block generically has
-        nullity max(0, k1 + k2 - 3), so pairs (solid, void) have 3 and so has all that is built of
-        them. Pairs (solid, solid) in between bring it down to 0.
+        With a `void` (n_phases,) bool phase, three of eight base nodes are void (one of four below
+        depth 4). Half of them, as the documents' turn would have it, make every network singular:
+        a pair (solid, void) resists in three of six strain directions only, and four such sheets
+        or more, laminated in any way, still miss three. Pairs (solid, solid) in between make the
+        network regular, from depth 3 on.
 
         Raises
         ------
@@ -202,9 +203,9 @@ def grown(point: Point, rng: np.random.Generator, amplitude: float = 0.1) -> Poi
 
 
 def _phases_in_turn(n_base: int, solid: np.ndarray, void: np.ndarray) -> np.ndarray:
-    """Phase of each base node: solids in turn, void at 1, 3, 5 of eight."""
+    """Phase of each base node: solids in turn, void at every 1, 3, 5 of eight, or 1 of four."""
     nodes = np.arange(n_base)
-    is_void = np.isin(nodes % 8, (1, 3, 5) if n_base >= 8 else (1,)) & (void.size > 0)
+    is_void = np.isin(nodes % 8, (1, 3, 5) if n_base >= 16 else (1, 5)) & (void.size > 0)
     phase = np.empty(n_base, dtype=np.int64)
     phase[is_void] = np.resize(void, is_void.sum()) if void.size else 0
     phase[~is_void] = np.resize(solid, (~is_void).sum())

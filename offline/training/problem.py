@@ -58,7 +58,7 @@ class Problem:
             layout.children,
             c,
         )
-        return upper_triangle(c - self.effective) * self._scale()
+        return np.asarray(upper_triangle(c - self.effective) * self._scale())
 
     def errors(self, point: Point) -> np.ndarray:
         """Relative Frobenius error (m,) of every sample."""
