@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from offline.labels.reduced_basis import Reduced, ReducedBasis
 from offline.labels.residual_sketch import ResidualSketch

@@ -22,13 +22,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit, prange
 
 from matnet.errors import ParameterError
 from matnet.mandel import rotation_matrix
 from offline.homogenization.grid import HexGrid
 from offline.homogenization.mesh import SolidMesh
 from offline.homogenization.solver import CellSolver
+from offline.labels.kernels import apply_pairs
 
 __all__ = ["Pair", "StrainProducts", "stiffness_pairs"]
 
@@ -156,7 +156,9 @@ class StrainProducts:
                 some = mine[first : first + step]
                 entries = [_pair_matrix(self._modes[p], *self.pairs[q][1:]) for q in some]
                 forces = np.zeros((len(rows), len(some), m))
-                apply_pairs(local, self.mesh.density[elements], *_sparse(entries), u, forces)
+                start, at, to, values = _sparse(entries)
+                density = self.mesh.density[elements]
+                apply_pairs(local, density, start, at, to, values, u, forces)
                 for right, result in zip(rights, out, strict=True):
                     result[some] += _project(forces, right, rows)
         return out
@@ -173,29 +175,15 @@ class StrainProducts:
         return np.asarray(fields[dofs.reshape(24, -1)])
 
 
-@njit(cache=True, parallel=True)
-def apply_pairs(elements, density, start, rows, columns, values, u, forces):
-    """Add the nodal forces (3 n_nodes, n_pairs, m) of fields u (3 n_nodes, m), pair by pair.
-
-    Entries start[q] to start[q + 1] of rows, columns, values are the element matrix of pair q.
-    """
-    for q in prange(len(start) - 1):
-        for e in range(len(elements)):
-            for k in range(start[q], start[q + 1]):
-                i = 3 * elements[e, rows[k] // 3] + rows[k] % 3
-                j = 3 * elements[e, columns[k] // 3] + columns[k] % 3
-                v = density[e] * values[k]
-                for c in range(u.shape[1]):
-                    forces[i, q, c] += v * u[j, c]
-
-
 def _pair_matrix(modes: np.ndarray, a: int, b: int) -> np.ndarray:
     """Element matrix (24, 24) of the symmetrised product of strain components a and b."""
     product = modes[:, a].T @ modes[:, b]
     return np.asarray(product if a == b else product + product.T)
 
 
-def _sparse(matrices: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
+def _sparse(
+    matrices: Sequence[np.ndarray],
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Nonzero entries of several matrices: start of each, rows, columns, values."""
     size = max(float(np.abs(m).max()) for m in matrices)
     places = [np.nonzero(np.abs(m) > ZERO * size) for m in matrices]

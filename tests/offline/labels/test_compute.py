@@ -1,6 +1,7 @@
-"""From a cell to labels: errors as promised, any executor, resumable, one clear sentence otherwise."""
+"""From a cell to labels: errors as promised, any executor, resumable, clear refusals."""
 
 import concurrent.futures
+import itertools
 
 import numpy as np
 import pytest
@@ -83,7 +84,7 @@ def test_progress_is_reported(small):
     compute_labels(small, LabelOptions(n=20, tol=1e-2), on_progress=seen.append)
     assert seen[0].snapshots == 0 and seen[0].n == 20
     assert seen[-1].done == 20 and seen[-1].worst <= 1e-2
-    assert all(a.snapshots < b.snapshots for a, b in zip(seen, seen[1:], strict=False))
+    assert all(a.snapshots < b.snapshots for a, b in itertools.pairwise(seen))
     assert seen[-1].memory > seen[0].memory
 
 
@@ -149,7 +150,7 @@ def test_a_solver_that_gives_up_names_the_sample(small):
 
 def test_a_solid_that_falls_apart_is_refused():
     rve = Rve(phases=(np.arange(6) < 3)[:, None, None] * 1, phase_names=("void", "solid"))
-    with pytest.raises(ParameterError, match="percolate|connected|direction"):
+    with pytest.raises(ParameterError, match=r"percolate|connected|direction"):
         compute_labels(rve, LabelOptions(n=3))
 
 
