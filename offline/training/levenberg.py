@@ -28,7 +28,7 @@ PULL = 1e-6  # rho
 FLOOR = 1e-2  # of the mean diagonal, added to Marquardt's
 LARGEST_STEP = 1.0  # radians, or e-folds of a weight
 TRIALS = 15
-DAMPING = (1e-8, 1e-2, 1e8)  # lowest, first, highest
+DAMPING = (1e-2, 1e-1, 1e8)  # lowest, first, highest; below, weak parameters use up the step
 SLOW = (15, 2e-3)  # stop when the loss falls by less than this share in so many iterations
 
 

@@ -7,10 +7,10 @@ IMN and Euler angles at all nodes for the DMN, Adam from 1e-2 on mini-batches, l
 .. math:: \frac{1}{2 N} \sum_j \frac{\lVert C_j - \hat C_j \rVert^2}{\lVert C_j \rVert^2}
           + \eta \Big(\sum_n \mathrm{ReLU}(z_n) - \xi\Big)^2, \qquad \eta = \xi = 1 .
 
-The documents do not say how z and the angles start: here z is uniform in [0.2, 0.8], scaled to sum
-1, and angles are uniform over their whole range. ReLU weights know nothing of volume fractions; when
-the result becomes a `Network`, each phase's weights are scaled to the cell's fraction, and the errors
-reported are those of the scaled network.
+The documents do not say how z and the angles start: here z is uniform in [0.2, 0.8], scaled to
+sum 1, and angles are uniform over their whole range. ReLU weights know nothing of volume fractions;
+when the result becomes a `Network`, each phase's weights are scaled to the cell's fraction, and the
+errors reported are those of the scaled network.
 """
 
 from __future__ import annotations
