@@ -20,7 +20,8 @@ from offline.labels.snapshots import Snapshot
 
 __all__ = ["Calibration", "ReducedLabels", "pick_batch", "sample_features"]
 
-SAFETY = 2.0  # on the largest ratio of true to raw error seen so far
+SAFETY = 2.0  # on the largest of the recent ratios of true to raw error
+WINDOW = 40  # ratios that count as recent; they change slowly as the basis grows
 SPREAD = 0.5  # distance between samples, relative to the typical one, below which they are copies
 
 
@@ -38,8 +39,8 @@ class Calibration:
 
     @property
     def factor(self) -> float:
-        """`SAFETY` times the largest ratio seen; 1 is assumed before any is."""
-        return SAFETY * max(self.ratios, default=1.0)
+        """`SAFETY` times the largest recent ratio; 1 is assumed before any is known."""
+        return SAFETY * max(self.ratios[-WINDOW:], default=1.0)
 
     def learnt(self, true: np.ndarray, raw: np.ndarray, noise: np.ndarray) -> Calibration:
         """With new true and raw errors (m,); errors that drown in the solver's are left out."""
