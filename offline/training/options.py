@@ -32,7 +32,10 @@ class TrainingOptions:
     start_iterations, max_iterations : int
         Levenberg-Marquardt iterations of each start, and of each depth after it.
     start_samples : int
-        Training samples that the starts use.
+        Training samples that the shallow starts use.
+    full_starts : int
+        Random starts of the full network, twice `max_iterations` each, that compete with the
+        grown one. Growth is quick and safe; full starts win where many interfaces matter.
     validation_fraction : float
         Share of the labels that training never sees, in (0, 1).
     seed : int
@@ -54,6 +57,7 @@ class TrainingOptions:
     start_iterations: int = 60
     max_iterations: int = 60
     start_samples: int = 200
+    full_starts: int = 1
     validation_fraction: float = 0.2
     seed: int = 0
     epochs: int = 10_000
@@ -69,6 +73,8 @@ class TrainingOptions:
             _require_positive(name, getattr(self, name))
         for name in ("start_samples", "epochs", "batch_size", "learning_rate"):
             _require_positive(name, getattr(self, name))
+        if self.full_starts < 0:
+            raise ParameterError(f"full_starts is {self.full_starts}, expected a number >= 0.")
         if not 0.0 < self.validation_fraction < 1.0:
             raise ParameterError(
                 f"validation_fraction is {self.validation_fraction}, expected between 0 and 1."

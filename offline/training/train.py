@@ -39,7 +39,8 @@ def train(
     """Fit a material network to the effective stiffness of a cell.
 
     Random shallow networks are fitted to a part of the training labels; the one with the smallest
-    validation error is grown to the wanted depth, one layer and one fit at a time. The network's
+    validation error is grown to the wanted depth, one layer and one fit at a time. Random networks
+    of the full depth compete with it, and the best of all is fitted once more. The network's
     phase fractions are those of the labels, exactly.
 
     Parameters
@@ -69,10 +70,12 @@ def train(
     started = time.perf_counter()
     run = _Run(labels, options, checkpoint, report)
     starts = [run.start(i) for i in range(options.starts)]
-    best = min(starts, key=lambda stage: stage.history.validation[-1])
-    stages = [best]
+    chains = [[min(starts, key=unseen_error)]]
     for depth in range(run.start_depth + 1, options.depth + 1):
-        stages.append(run.grow(stages[-1], depth))
+        chains[0].append(run.grow(chains[0][-1], depth))
+    chains += [[run.full_start(i)] for i in range(run.full_starts)]
+    stages = min(chains, key=lambda chain: unseen_error(chain[-1]))
+    stages.append(run.polish(stages[-1]))
     return summary(
         stages[-1].point.network().pruned(PRUNE),
         labels,
@@ -82,6 +85,11 @@ def train(
         starts=tuple(stage.history.training[-1] for stage in starts),
         seconds=time.perf_counter() - started,
     )
+
+
+def unseen_error(stage: Stage) -> float:
+    """Mean validation error at the end of a stage."""
+    return stage.history.validation[-1]
 
 
 def split_labels(n: int, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -157,11 +165,15 @@ class _Run:
         enough = int(np.ceil(np.log2(len(labels.phase_names)))) + 1
         self.start_depth = min(options.depth, max(options.start_depth, enough))
         void = ~np.any(labels.phase_stiffness, axis=(0, 2, 3))
-        self.layout = Layout.complete(
-            options.network, self.start_depth, labels.phase_names, labels.fractions, void
+        self.layout, self.full_layout = (
+            Layout.complete(options.network, depth, labels.phase_names, labels.fractions, void)
+            for depth in (self.start_depth, options.depth)
         )
         layers = options.depth - self.start_depth
-        self.total = options.starts * options.start_iterations + layers * options.max_iterations
+        self.full_starts = options.full_starts if layers else 0
+        self.total = options.starts * options.start_iterations + options.max_iterations * (
+            layers + 2 * self.full_starts + 1
+        )
         self.done = 0
         self.checkpoint = Checkpoint.open(self.path, labels, options)
 
@@ -184,6 +196,22 @@ class _Run:
             lambda: grown(stage.point, rng),
             self.training,
             self.options.max_iterations,
+        )
+
+    def full_start(self, index: int) -> Stage:
+        """One random start of the full network."""
+        rng = np.random.default_rng([self.options.seed, 2, index])
+        return self._stage(
+            f"full start {index + 1} of {self.full_starts}",
+            lambda: self.full_layout.random_point(rng),
+            self.training,
+            2 * self.options.max_iterations,
+        )
+
+    def polish(self, stage: Stage) -> Stage:
+        """The chosen network, fitted once more to all training labels."""
+        return self._stage(
+            "polish", lambda: stage.point, self.training, self.options.max_iterations
         )
 
     def _stage(

@@ -13,11 +13,11 @@ from offline.training.parameters import Layout
 from offline.training.train import split_labels
 
 QUICK = TrainingOptions(
-    depth=3, start_depth=2, starts=3, start_iterations=40, max_iterations=40, seed=1
+    depth=3, start_depth=2, starts=3, start_iterations=25, max_iterations=12, seed=1
 )
 
 
-def labels_of(network, n=30, seed=0, void=False):
+def labels_of(network, n=20, seed=0, void=False):
     rng = np.random.default_rng(seed)
     a = rng.standard_normal((n, network.n_phases, 6, 6))
     phases = 0.05 * a @ np.swapaxes(a, -1, -2) + np.eye(6)
@@ -57,7 +57,7 @@ def test_reported_errors_are_those_of_the_network(result, labels):
     norm = np.linalg.norm(labels.effective, axis=(1, 2))
     errors = np.linalg.norm(difference, axis=(1, 2)) / norm
     unseen = errors[result.validation_indices]
-    assert len(unseen) == 6
+    assert len(unseen) == 4
     assert result.validation_mean == pytest.approx(unseen.mean(), rel=1e-12)
     assert result.validation_worst == pytest.approx(unseen.max(), rel=1e-12)
     assert result.train_mean < 2e-3
@@ -67,7 +67,7 @@ def test_reported_errors_are_those_of_the_network(result, labels):
 def test_history_falls_and_ends_at_the_reported_error(result):
     history = result.history
     assert len(history.loss) == len(history.training) == len(history.seconds) > 10
-    assert history.loss[-1] < 1e-3 * history.loss[0]
+    assert history.loss[-1] < 1e-2 * history.loss[0]
     assert history.training[-1] == pytest.approx(result.train_mean, rel=1e-3)
 
 
@@ -97,7 +97,7 @@ def test_a_killed_run_ends_in_the_same_network(result, labels, tmp_path):
         on_progress=lambda stage, done, total, note: seen.append(note),
     )
     assert again.network == result.network
-    assert not any("start 1" in note for note in seen)
+    assert not any(note.startswith("start 1") for note in seen)
     assert [p.name for p in tmp_path.iterdir()] == ["training.npz"]
 
 
@@ -114,7 +114,7 @@ def test_a_foreign_or_damaged_checkpoint_is_replaced(result, labels, tmp_path):
 def test_progress_counts_to_the_end(labels):
     calls = []
     train(labels, replace(QUICK, starts=1), on_progress=lambda *args: calls.append(args))
-    assert calls[-1] == ("training", 80, 80, "depth 3 of 3 done")
+    assert calls[-1] == ("training", 73, 73, "polish done")
     done = [call[1] for call in calls]
     assert done == sorted(done)
     assert "validation" in calls[0][3]
