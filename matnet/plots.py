@@ -13,7 +13,7 @@ __all__ = ["plot_youngs_modulus"]
 
 
 def plot_youngs_modulus(
-    C: Any, ax: Any = None, *, unit: str = "unit of the phases", n: int = 90, **style: Any
+    C: Any, ax: Any = None, *, unit: str = "unit of the moduli", n: int = 90, **style: Any
 ) -> Any:
     r"""Surface of the directional Young's modulus: radius and colour are :math:`E(d)`.
 

@@ -149,10 +149,12 @@ def prepared(rve: Rve, allow_disconnected: bool) -> tuple[Rve, int]:
 
 def accuracy_card(rve: Rve, labels: LabelSet, options: FitOptions) -> dict[str, Any]:
     """What a user must know to trust the network beside its errors: ranges, versions, origin."""
+    solids = int(np.count_nonzero(~labels.void))
+    contrast = {"contrast": list(options.labels.sampling.contrast)} if solids > 1 else {}
     return {
         "labels": len(labels),
         "label_error_worst": float(np.max(labels.error)),
-        "contrast": list(options.labels.sampling.contrast),
+        **contrast,
         "rve_hash": rve.hash(),
         "rve_source": rve.source,
         "rve_shape": list(rve.shape),

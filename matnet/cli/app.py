@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 from collections.abc import Sequence
 
 import click
 
 import matnet
+from matnet.cli.verbs import Verbs
 from matnet.errors import ConvergenceError, FileFormatError, MatnetError, MissingExtraError
 
 EXIT_USAGE, EXIT_UNREADABLE, EXIT_NOT_CONVERGED, EXIT_INTERRUPTED = 2, 3, 4, 130
 
-# verb -> (module, one-line help); modules are imported only when their verb is called
 VERBS = {
     "rve": ("matnet.cli.rve", "Make, convert and inspect microstructures."),
     "homogenize": ("matnet.cli.homogenize", "Effective stiffness of a cell."),
@@ -23,24 +22,7 @@ VERBS = {
 }
 
 
-class Verbs(click.Group):
-    """Loads a verb's module when it is called, so that `matnet --help` starts fast."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(VERBS)
-
-    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        if name not in VERBS:
-            return None
-        command: click.Command = importlib.import_module(VERBS[name][0]).command
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in VERBS.items()])
-
-
-@click.command(cls=Verbs)
+@click.command(cls=Verbs, verbs=VERBS)
 @click.version_option(matnet.__version__, prog_name="matnet")
 def matnet_command() -> None:
     """From a voxel image of a microstructure to a constitutive law for finite elements."""

@@ -218,7 +218,7 @@ def moduli(stiffness: np.ndarray) -> dict[str, float] | None:
 
 def draw(stiffness: np.ndarray, unit: str, path: Path, record: dict[str, str]) -> None:
     """The surface of directional Young's moduli as a picture."""
-    from offline.homogenization.surface import plot_youngs_modulus
+    from matnet.plots import plot_youngs_modulus
 
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg

@@ -10,10 +10,10 @@ import numpy as np
 
 import matnet
 from matnet.errors import ConvergenceError
+from matnet.plots import plot_youngs_modulus
 from offline.homogenization.options import SolverOptions, Status
 from offline.homogenization.pcg import Progress
 from offline.homogenization.solver import CellOperator, CellSolver, checked_stiffnesses
-from offline.homogenization.surface import plot_youngs_modulus
 from offline.rve.rve import Rve
 
 __all__ = ["Homogenized", "homogenize"]
@@ -60,8 +60,8 @@ class Homogenized:
     rve_hash: str
     version: str
 
-    def plot(self, ax: Any = None, *, unit: str = "", **style: Any) -> Any:
-        """Young's modulus over all directions; see `surface.plot_youngs_modulus`."""
+    def plot(self, ax: Any = None, *, unit: str = "unit of the moduli", **style: Any) -> Any:
+        """Young's modulus over all directions; see `matnet.plots.plot_youngs_modulus`."""
         return plot_youngs_modulus(self.stiffness, ax, unit=unit, **style)
 
 

@@ -3,16 +3,13 @@
 import meshio
 import numpy as np
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
-from matnet.elasticity import cubic, isotropic
+from matnet.elasticity import isotropic
 from matnet.errors import ParameterError, ShapeError
 from matnet.mandel import from_mandel, to_mandel
 from offline.homogenization import CellSolver, HexGrid, gauss_strains, homogenize, von_mises
 from offline.homogenization.fields_file import voxel_fields, write_fields
 from offline.homogenization.grid import CORNERS
-from offline.homogenization.surface import plot_youngs_modulus
 from offline.rve import Rve
 
 SHEARED = np.array([[1.0, 0.2, 0.1], [0.3, 1.4, 0.0], [-0.2, 0.25, 0.8]])
@@ -142,18 +139,3 @@ def test_element_strains_are_means_of_gauss_strains(solved):
     means = solver.strains(solver.pack(result.displacement))
     eps = gauss_strains(solver.grid, result.displacement, solver.mesh.voxels)
     np.testing.assert_allclose(means, eps.mean(axis=2), atol=1e-13)
-
-
-@pytest.mark.parametrize("own_axes", [True, False])
-def test_modulus_surface_reaches_the_stiffest_direction(own_axes):
-    copper = cubic(C11=168.4, C12=121.4, C44=75.4)
-    figure = Figure()
-    FigureCanvasAgg(figure)
-    ax = figure.add_subplot(projection="3d") if own_axes else None
-    drawn = plot_youngs_modulus(copper, ax, unit="GPa")
-    assert drawn.get_xlabel() == "$E\\,d_1$ [GPa]"
-    assert drawn.get_zlim()[1] == pytest.approx(1.05 * 191.1, rel=2e-3)
-    if not own_axes:
-        from matplotlib import pyplot
-
-        pyplot.close(drawn.figure)
