@@ -101,7 +101,8 @@ class ReducedLabels:
     def extend(self, snapshots: Sequence[Snapshot]) -> None:
         """Add what full solutions have beyond the reduced ones to the basis."""
         raw = np.concatenate([s.fields - self.start(s.index) for s in snapshots], axis=1)
-        self.basis, self.sketch = self.basis.extended(raw), self.sketch.extended(raw)
+        self.basis, products = self.basis.extended_beside(raw, self.sketch.tests)
+        self.sketch = self.sketch.extended(products)
         self._fresh.clear()
 
 

@@ -12,7 +12,7 @@ positive semidefinite, and it can only fall when fields are added (Quarteroni, M
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -88,9 +88,17 @@ class ReducedBasis:
 
     def extended(self, new: np.ndarray) -> ReducedBasis:
         """The basis with fields (3 n_nodes, m) added, those already inside it left out."""
+        return self.extended_beside(new, ())[0]
+
+    def extended_beside(
+        self, new: np.ndarray, others: Sequence[np.ndarray]
+    ) -> tuple[ReducedBasis, list[np.ndarray]]:
+        """The same, and the products (n_pairs, m, k) of the new fields with each of `others`."""
         raw = np.asarray(new, dtype=np.float32)
-        cross, own = self.products.field_field(raw, (self.fields, raw))
-        cross = cross @ self.transform
+        cross, own, *beside = self.products.field_field(raw, (self.fields, raw, *others))
+        return self._with_products(raw, cross @ self.transform, own), beside
+
+    def _with_products(self, raw: np.ndarray, cross: np.ndarray, own: np.ndarray) -> ReducedBasis:
         own = 0.5 * (own + np.swapaxes(own, 1, 2))
         macro = self.products.macro_field(raw)
         project, mix = self._orthonormal(cross, own)

@@ -80,10 +80,9 @@ class ResidualSketch:
             fields=np.zeros((len(tests), n_pairs, N_TESTS, 0)),
         )
 
-    def extended(self, raw: np.ndarray) -> ResidualSketch:
-        """The sketch after fields (3 n_nodes, m) joined the basis."""
-        fields = np.ascontiguousarray(raw, dtype=np.float32)
-        new = np.swapaxes(self.products.field_field(fields, self.tests), 2, 3)
+    def extended(self, products: Sequence[np.ndarray]) -> ResidualSketch:
+        """The sketch after m fields with these products (n_pairs, m, k) per group joined."""
+        new = np.swapaxes(np.array(products), 2, 3)
         return replace(self, fields=np.concatenate([self.fields, new], axis=3))
 
     def errors(
