@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import time
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import asdict, dataclass, field
@@ -106,6 +107,7 @@ def fit(
     progress = progress or (lambda stage, done, total, note: None)
     rve, removed = prepared(rve, options.allow_disconnected)
     folder = None if work is None else _work_folder(work, rve, options, labels)
+    began = time.perf_counter()
     if labels is None:
         labels = compute_labels(
             rve,
@@ -119,6 +121,7 @@ def fit(
             "the labels belong to another cell (their cell hash differs). "
             "Compute labels for this cell or pass the cell they were computed for."
         )
+    labelled = time.perf_counter()
     trained = train(
         labels,
         options.training,
@@ -127,7 +130,13 @@ def fit(
     )
     network = trained.network.with_card(**accuracy_card(rve, labels, options))
     return FitResult(
-        network=network, rve=rve, removed_voxels=removed, labels=labels, training=trained
+        network=network,
+        rve=rve,
+        removed_voxels=removed,
+        labels=labels,
+        training=trained,
+        seconds_labels=labelled - began,
+        seconds_training=time.perf_counter() - labelled,
     )
 
 

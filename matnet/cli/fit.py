@@ -230,7 +230,10 @@ def as_dict(result: Any, out: Path, report: Path, seconds: float) -> dict[str, A
         "fractions": dict(zip(network.phase_names, network.fractions.tolist(), strict=True)),
         "removed_voxels": result.removed_voxels,
         "card": network.card,
+        "snapshots": result.labels.card.get("snapshots"),
         "seconds": seconds,
+        "seconds_labels": result.seconds_labels,
+        "seconds_training": result.seconds_training,
     }
 
 
@@ -249,7 +252,11 @@ def print_summary(result: Any, out: Path, report: Path, seconds: float) -> None:
         ("label error, worst", f"{100 * labels.error.max():.3f} %"),
         ("C^H error, validation mean", f"{100 * training.validation_mean:.3f} %"),
         ("C^H error, validation worst", f"{100 * training.validation_worst:.3f} %"),
-        ("time", f"{seconds:.0f} s"),
+        (
+            "time",
+            f"{seconds:.0f} s, labels {result.seconds_labels:.0f} s, "
+            f"training {result.seconds_training:.0f} s",
+        ),
         ("written", f"{out}, {report}"),
     ]
     print_table(f"matnet fit {result.rve.source or ''}".strip(), ("", "value"), rows)
