@@ -68,6 +68,8 @@ class FitResult:
     removed_voxels: int
     labels: LabelSet
     training: TrainingResult
+    seconds_labels: float
+    seconds_training: float
 
 
 def fit(
