@@ -9,6 +9,7 @@ import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import numpy as np
 
 from matnet.errors import ParameterError
 from offline.homogenization import SolverOptions
+from offline.labels.finish import finishing_pays
 from offline.labels.greedy import Calibration, ReducedLabels, pick_batch, sample_features
 from offline.labels.label_set import LabelSet
 from offline.labels.options import LabelOptions, LabelProgress
@@ -30,6 +32,7 @@ from offline.rve import Rve
 __all__ = ["compute_labels"]
 
 Report = Callable[[LabelProgress], None]
+IN_FLIGHT = 32  # full solutions handed to the executor at once
 SETTLED = 0.5  # of the tolerance: labels with a smaller estimate wait until the end
 
 
@@ -125,7 +128,7 @@ class _Run:
         """Effective stiffnesses, errors and card with every sample solved fully."""
         n = self.options.n
         found: dict[int, Snapshot] = {}
-        for snapshot in self._solve(range(n), None):
+        for snapshot in self._solve(range(n), None, self.solver_options):
             found[snapshot.index] = snapshot
             self._report(np.array([s.error for s in found.values()]), len(found), 0.0)
         effective = np.array([found[i].effective for i in range(n)])
@@ -145,6 +148,8 @@ class _Run:
         calibration, solved = Calibration(), np.zeros(opts.n, dtype=bool)
         features = sample_features(samples)
         history: list[list[float]] = []
+        worst: list[float] = []
+        batch: list[Snapshot] = []
         checked = False
         while True:
             labels.renew(np.flatnonzero(calibration.factor * labels.raw > SETTLED * opts.tol))
@@ -153,12 +158,24 @@ class _Run:
             good = bool(solved.any()) and error.max() <= opts.tol
             if (good and checked) or solved.all():
                 break
+            worst.append(float(error[~solved].max()))
+            if finishing_pays(
+                worst,
+                opts.tol,
+                n_open=int((error > opts.tol).sum()),
+                n_voxels=self.rve.phases.size,
+                n_fields=labels.basis.size,
+                n_pairs=len(labels.basis.tensor),
+                batch=opts.batch,
+                iterations=float(np.mean([s.iterations for s in batch] or [0])),
+            ):
+                break
             rng = np.random.default_rng([opts.seed, len(history)])
             picked = pick_batch(error, solved, features, opts.batch, rng)
             labels.renew(np.array(picked))
             batch = self._batch(labels, picked)
             true = np.array([labels.true_error(s) for s in batch])
-            history.append([float(true.max()), float(error[~solved].max()), len(picked)])
+            history.append([float(true.max()), worst[-1], len(picked)])
             checked = good and true.max() <= opts.tol
             if labels.basis.size:  # without fields the error is no small one and says little
                 noise = np.array([s.error for s in batch])
@@ -167,25 +184,52 @@ class _Run:
             solved[picked] = True
         labels.renew(np.arange(opts.n))
         error = calibration.factor * labels.raw
+        finished = np.flatnonzero((error > opts.tol) & ~solved)
+        self._finish(labels, error, finished, int(solved.sum()))
         card = {
             "method": "reduced basis",
             "snapshots": int(solved.sum()),
             "solved": np.flatnonzero(solved).tolist(),
+            "finished": finished.tolist(),  # started from the reduced basis, not part of it
             "rounds": history,  # true error of the batch, estimate before it, size
             "calibration": calibration.factor,
         }
         return labels.effective, error, card
 
+    def _finish(
+        self, labels: ReducedLabels, error: np.ndarray, open_samples: np.ndarray, snapshots: int
+    ) -> None:
+        """Solve the open samples one by one, from their reduced fields to the tolerance."""
+        options = replace(self.solver_options, tol=0.5 * self.options.tol)
+        for snapshot in self._solve(open_samples.tolist(), labels, options):
+            labels.effective[snapshot.index] = snapshot.effective
+            error[snapshot.index] = snapshot.error
+            self._report(error, snapshots, labels.basis.memory)
+
     def _batch(self, labels: ReducedLabels, picked: Sequence[int]) -> list[Snapshot]:
         """Full solutions of the picked samples, in their order."""
-        found = {s.index: s for s in self._solve(picked, labels)}
+        found = {s.index: s for s in self._solve(picked, labels, self.solver_options)}
         return [found[i] for i in picked]
 
-    def _solve(self, wanted: Sequence[int], labels: ReducedLabels | None) -> Iterator[Snapshot]:
+    def _solve(
+        self, wanted: Sequence[int], labels: ReducedLabels | None, options: SolverOptions
+    ) -> Iterator[Snapshot]:
         """Stored solutions first, then those that have to be computed, each stored at once.
 
-        With reduced labels, solutions start from them and keep their fields.
+        With reduced labels, solutions start from them; snapshots keep their fields.
         """
+        keep_fields = labels is not None and options is self.solver_options
+        for first in range(0, len(wanted), IN_FLIGHT):  # start fields are large
+            few = wanted[first : first + IN_FLIGHT]
+            yield from self._solve_few(few, labels, options, keep_fields)
+
+    def _solve_few(
+        self,
+        wanted: Sequence[int],
+        labels: ReducedLabels | None,
+        options: SolverOptions,
+        keep_fields: bool,
+    ) -> Iterator[Snapshot]:
         tasks = []
         for index in wanted:
             stored = self.store.get(index) if self.store is not None else None
@@ -197,9 +241,9 @@ class _Run:
                     rve=self.rve,
                     index=index,
                     phase_stiffness=self.phase_stiffness[index],
-                    options=self.solver_options,
+                    options=options,
                     start=labels.start(index) if labels is not None else None,
-                    keep_fields=labels is not None,
+                    keep_fields=keep_fields,
                     allow_disconnected=self.options.allow_disconnected,
                 )
             )

@@ -20,7 +20,7 @@ from offline.labels.snapshots import Snapshot
 
 __all__ = ["Calibration", "ReducedLabels", "pick_batch", "sample_features"]
 
-SAFETY = 2.0  # on the largest of the recent ratios of true to raw error
+SAFETY = 1.3  # on the largest of the recent ratios of true to raw error
 WINDOW = 40  # ratios that count as recent; they change slowly as the basis grows
 SPREAD = 0.5  # distance between samples, relative to the typical one, below which they are copies
 
