@@ -19,6 +19,7 @@ from rich.table import Table
 from matnet.errors import ParameterError
 
 __all__ = [
+    "check_picture",
     "check_writable",
     "json_option",
     "out",
@@ -27,6 +28,8 @@ __all__ = [
     "progress",
     "quiet_option",
 ]
+
+PICTURES = (".png", ".svg", ".pdf")
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False)
@@ -85,3 +88,12 @@ def check_writable(path: Path, force: bool) -> None:
         raise ParameterError(f"{path}: cannot write into '{folder}' ({reason}).") from None
     if path.exists() and not force:
         raise ParameterError(f"{path}: exists already. Choose another name or pass --force.")
+
+
+def check_picture(path: Path, force: bool) -> None:
+    """`check_writable` for a picture, whose suffix says what to draw."""
+    if path.suffix.lower() not in PICTURES:
+        raise ParameterError(
+            f"{path}: pictures are written to {', '.join(PICTURES)}, not to '{path.suffix}'."
+        )
+    check_writable(path, force)

@@ -14,8 +14,8 @@ import numpy as np
 
 import matnet
 from matnet.atomic import whole_file
-from matnet.cli.console import check_writable, json_option, print_json, print_table
-from matnet.errors import MissingExtraError, ParameterError, RangeWarning
+from matnet.cli.console import check_picture, check_writable, json_option, print_json, print_table
+from matnet.errors import MissingExtraError, RangeWarning
 from matnet.mandel import COMPONENTS
 
 if TYPE_CHECKING:
@@ -95,8 +95,10 @@ def command(
 
     Prints strain, stress and moduli along the path; stresses have the unit of the moduli.
     """
-    for output in filter(None, (out, plot)):
-        check_writable(output, force)
+    if out is not None:
+        check_writable(out, force)
+    if plot is not None:
+        check_picture(plot, force)
     network = matnet.load(file)
     laws = matnet.phases.read_phases(phases_path, network.phase_names)
     if path_file is not None:
@@ -270,10 +272,6 @@ def draw(response: Response, component: str, unit: str, path: Path, record: dict
     ax = response.plot(figure.add_subplot(), component=component, unit=unit)
     ax.set_title(response.path.name)
     text = "; ".join(f"{key}: {value}" for key, value in record.items())
+    key = "Description" if path.suffix.lower() == ".png" else "Title"
     with whole_file(path) as beside:
-        try:
-            figure.savefig(
-                beside, metadata={"Title": text} if path.suffix != ".png" else {"Description": text}
-            )
-        except ValueError as wrong:
-            raise ParameterError(f"{path}: cannot be drawn ({wrong}).") from None
+        figure.savefig(beside, metadata={key: text})

@@ -17,6 +17,7 @@ from rich.markup import escape
 import matnet
 from matnet.atomic import whole_file
 from matnet.cli.console import (
+    check_picture,
     check_writable,
     err,
     json_option,
@@ -24,7 +25,8 @@ from matnet.cli.console import (
     print_table,
     quiet_option,
 )
-from matnet.errors import MissingExtraError, ParameterError
+from matnet.cli.rve_hints import hint_options, reading_hints
+from matnet.errors import MissingExtraError
 from matnet.mandel import COMPONENTS
 
 if TYPE_CHECKING:
@@ -87,6 +89,7 @@ SINGULAR = 1e-10  # smallest over largest eigenvalue below which there are no mo
     help="Go on when the solid does not percolate in every direction.",
 )
 @click.option("--force", is_flag=True, help="Overwrite existing outputs.")
+@hint_options
 @json_option
 @quiet_option
 def command(
@@ -104,6 +107,7 @@ def command(
     force: bool,
     as_json: bool,
     quiet: bool,
+    **hints: Any,
 ) -> None:
     """Effective stiffness of a periodic microstructure.
 
@@ -115,11 +119,13 @@ def command(
     from offline.homogenization.fields_file import check_fields_path, write_fields
     from offline.rve import read
 
-    for path in filter(None, (out, fields_path, plot_path)):
+    for path in filter(None, (out, fields_path)):
         check_writable(path, force)
+    if plot_path is not None:
+        check_picture(plot_path, force)
     if fields_path is not None:
         check_fields_path(fields_path)
-    rve = read(rve_path)
+    rve = read(rve_path, **reading_hints(hints))
     if fields_path is not None:
         check_fields_path(fields_path, rve)
     laws = matnet.phases.read_phases(phases_path, rve.phase_names)
@@ -231,16 +237,9 @@ def draw(stiffness: np.ndarray, unit: str, path: Path, record: dict[str, str]) -
     FigureCanvasAgg(figure)
     plot_youngs_modulus(stiffness, figure.add_subplot(projection="3d"), unit=unit)
     text = "; ".join(f"{key}: {value}" for key, value in record.items())
+    key = "Subject" if path.suffix.lower() == ".pdf" else "Description"
     with whole_file(path) as beside:
-        try:
-            figure.savefig(beside, metadata=_metadata(path, text))
-        except ValueError as wrong:
-            raise ParameterError(f"{path}: cannot draw this format ({wrong}).") from None
-
-
-def _metadata(path: Path, text: str) -> dict[str, str] | None:
-    key = {".png": "Description", ".svg": "Description", ".pdf": "Subject"}.get(path.suffix.lower())
-    return None if key is None else {key: text}
+        figure.savefig(beside, metadata={key: text})
 
 
 def print_result(title: str, result: Homogenized, bounds: Bounds) -> None:

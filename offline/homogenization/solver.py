@@ -24,6 +24,7 @@ from offline.rve.rve import Rve
 
 __all__ = ["CellOperator", "CellSolver", "checked_stiffnesses"]
 
+SIZES = (1e-60, 1e60)  # beyond, products of stiffnesses and volumes leave double precision
 VOXELS_PER_THREAD = 16384  # below, starting threads costs more than they save
 
 
@@ -42,6 +43,11 @@ def checked_stiffnesses(stiffnesses: Any, phase_names: tuple[str, ...]) -> np.nd
         size = np.abs(c).max()
         if size == 0.0:
             continue
+        if not SIZES[0] < size < SIZES[1]:
+            raise ParameterError(
+                f"stiffness of phase '{name}' has entries up to {size:.2g}, expected between "
+                f"{SIZES[0]:g} and {SIZES[1]:g}. Choose another unit."
+            )
         asymmetry = np.abs(c - c.T).max() / size
         if asymmetry > 1e-8:
             raise ParameterError(

@@ -128,7 +128,8 @@ def test_contrast_beyond_the_card_is_said_once_on_stderr(exact, capsys):
         (("--amplitude", "nan"), 2, "amplitude: 1 of 1 values are not finite"),
         (("--path-file", "none.csv"), 3, "none.csv: cannot be read"),
         (("-o", "none/r.csv"), 2, "folder 'none' does not exist"),
-        (("--plot", "r.xyz"), 2, "r.xyz: cannot be drawn"),
+        (("--plot", "r.xyz"), 2, "r.xyz: pictures are written to .png, .svg, .pdf, not to"),
+        (("-o", "r.csv", "--plot", "r"), 2, "r: pictures are written to .png, .svg, .pdf"),
         (("--phases", "other.toml"), 3, "other.toml: phase 'fibre' (index 1) has no table"),
     ],
 )

@@ -94,6 +94,23 @@ def test_disconnected_solid_needs_the_flag_and_has_no_moduli(layers, tmp_path, c
     assert json.loads(capsys.readouterr().out)["moduli"] is None
 
 
+def test_raw_file_is_read_with_the_hints_of_the_command_line(layers, tmp_path, capsys):
+    (tmp_path / "cell.raw").write_bytes(bytes([0, 1, 1, 1]))
+    hints = ("--shape", "4,1,1", "--dtype", "uint8", "--phase-names", "soft,stiff")
+    assert homogenize("--rve", "cell.raw", *hints, "--json", "--tol", "1e-9") == 0
+    found = json.loads(capsys.readouterr().out)
+    np.testing.assert_allclose(found["stiffness"], layers, rtol=1e-8, atol=1e-8)
+
+
+def test_cell_of_one_voxel_has_its_phases_stiffness(layers, tmp_path, capsys):
+    write(tmp_path / "cell.npz", Rve(phases=np.zeros((1, 1, 1), int), phase_names=("solid",)))
+    (tmp_path / "phases.toml").write_text(ONE_SOLID)
+    assert homogenize("--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    np.testing.assert_allclose(found["stiffness"], isotropic(E=70e3, nu=0.33), atol=1e-9)
+    assert found["error_estimate"] == 0.0
+
+
 def test_floating_islands_are_mentioned(layers, tmp_path, capsys):
     phases = np.zeros((5, 5, 5), int)
     phases[2, :, :] = phases[:, 2, :] = phases[:, :, 2] = 1
@@ -109,12 +126,16 @@ def test_floating_islands_are_mentioned(layers, tmp_path, capsys):
     [
         (("--fields", "a.stl"), 2, "a.stl: unknown suffix '.stl', expected .vti or .vtu"),
         (("-o", "nowhere/c.json"), 2, "folder 'nowhere' does not exist"),
-        (("--plot", "picture.xyz"), 2, "picture.xyz: cannot draw this format"),
+        (("-o", "c.json", "--plot", "a.xyz"), 2, "a.xyz: pictures are written to .png, .svg, .pdf"),
         (("--tol", "2"), 2, "tol"),
         (("--rve", "missing.npz"), 3, "missing.npz"),
         (("--phases", "missing.toml"), 3, "missing.toml"),
     ],
 )
-def test_wrong_input_is_one_sentence(layers, options, code, text, capsys):
+def test_wrong_input_is_one_sentence_and_writes_nothing(
+    layers, options, code, text, tmp_path, capsys
+):
+    before = sorted(tmp_path.iterdir())
     assert homogenize(*options) == code
     assert text in capsys.readouterr().err
+    assert sorted(tmp_path.iterdir()) == before

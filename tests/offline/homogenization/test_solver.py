@@ -86,6 +86,18 @@ def test_estimate_of_a_known_geometric_decay():
     np.testing.assert_allclose(estimate.current, remaining, rtol=0.05)
 
 
+def test_solution_exact_up_to_rounding_has_no_estimated_error():
+    layer = np.zeros((6, 6, 6), int)
+    layer[2] = 1
+    void = homogenize(
+        Rve(phases=layer, phase_names=("void", "solid")),
+        [np.zeros((6, 6)), STEEL],
+        allow_disconnected=True,
+    )
+    uniform = homogenize(Rve(phases=np.zeros((4, 4, 4), int)), [STEEL])
+    assert void.error_estimate == uniform.error_estimate == 0.0
+
+
 def test_stiffness_far_below_the_voigt_mean_keeps_its_digits():
     rigid = [
         homogenize(sphere(), [STEEL, contrast * STEEL], SolverOptions(tol=1e-8)).stiffness
@@ -254,6 +266,7 @@ def test_iteration_limit_raises_with_the_result():
     [
         (-STEEL, "phase 'sphere' has smallest eigenvalue -2.5, expected a positive definite"),
         (STEEL + np.eye(6, k=1), "phase 'sphere' is not symmetric"),
+        (1e70 * STEEL, "phase 'sphere' has entries up to 1.3e\\+70, expected between 1e-60 and"),
         (STEEL * np.nan, "phase 'sphere': 36 of 36 values are not finite"),
     ],
 )
