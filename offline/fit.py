@@ -8,21 +8,24 @@ import shutil
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import matnet
-from matnet.errors import ParameterError
+from matnet.errors import MatnetError, ParameterError
+from matnet.mandel import rotate_stiffness
 from matnet.network import Network
 from offline.labels import LabelOptions, LabelProgress, LabelSet, compute_labels
 from offline.rve import Rve
-from offline.rve.connectivity import check_solid, remove_islands
+from offline.rve.connectivity import check_solid, connectivity, remove_islands
 from offline.training import TrainingOptions, TrainingResult, train
 
 __all__ = ["FitOptions", "FitResult", "Progress", "fit"]
+
+VOID_DEPTH = 3  # laminates of three normals carry all six strains beside void, two do not
 
 Progress = Callable[[str, int, int, str], None]
 """Called as ``progress(stage, done, total, note)``; the note holds the quantity that matters."""
@@ -90,7 +93,7 @@ def fit(
     options : FitOptions
     work : Path, optional
         Folder for checkpoints. A later call with the same cell and options continues there and
-        gives the same network as an undisturbed run.
+        gives the same network as an undisturbed run. Refused input leaves nothing in it.
     labels : LabelSet, optional
         Use these labels instead of computing them.
     executor : concurrent.futures.Executor, optional
@@ -101,36 +104,45 @@ def fit(
     Raises
     ------
     ParameterError
-        The cell has no solid, or it does not percolate; labels of another cell.
+        The cell has no solid, or it does not percolate; too shallow a network for its phases;
+        labels of another cell.
     ConvergenceError
         The labels did not reach their tolerance.
     """
     options = options or FitOptions()
     progress = progress or (lambda stage, done, total, note: None)
     rve, removed = prepared(rve, options.allow_disconnected)
-    folder = None if work is None else _work_folder(work, rve, options, labels)
-    began = time.perf_counter()
-    if labels is None:
-        labels = compute_labels(
-            rve,
-            options.labels,
-            executor=executor,
-            store=None if folder is None else folder / "labels.h5",
-            on_progress=lambda now: progress("labels", now.done, now.n, label_note(now)),
-        )
-    elif labels.rve_hash != rve.hash():
+    check_depth(rve, options.training.depth)
+    if labels is not None and labels.rve_hash != rve.hash():
         raise ParameterError(
             "the labels belong to another cell (their cell hash differs). "
             "Compute labels for this cell or pass the cell they were computed for."
         )
-    labelled = time.perf_counter()
-    trained = train(
-        labels,
-        options.training,
-        checkpoint=None if folder is None else folder / "training.npz",
-        on_progress=progress,
+    folder = None if work is None else _work_folder(work, rve, options, labels)
+    began = time.perf_counter()
+    try:
+        if labels is None:
+            labels = compute_labels(
+                rve,
+                options.labels,
+                executor=executor,
+                store=None if folder is None else folder / "labels.h5",
+                on_progress=lambda now: progress("labels", now.done, now.n, label_note(now)),
+            )
+        labelled = time.perf_counter()
+        trained = train(
+            in_cell_frame(labels, rve),
+            options.training,
+            checkpoint=None if folder is None else folder / "training.npz",
+            on_progress=progress,
+        )
+    except MatnetError:  # the same call would fail again: nothing to resume
+        if folder is not None:
+            _remove(folder)
+        raise
+    network = with_orientations(trained.network, rve).with_card(
+        **accuracy_card(rve, labels, options)
     )
-    network = trained.network.with_card(**accuracy_card(rve, labels, options))
     return FitResult(
         network=network,
         rve=rve,
@@ -155,7 +167,48 @@ def prepared(rve: Rve, allow_disconnected: bool) -> tuple[Rve, int]:
             "Threshold it first: matnet rve convert --threshold."
         )
     check_solid(rve, allow_disconnected=allow_disconnected)
-    return remove_islands(rve)
+    rve, removed = remove_islands(rve)
+    strains = connectivity(rve, "node").n_supported_strains
+    if strains < 6:
+        raise ParameterError(
+            f"the solid resists only {strains} of 6 strains: C^H is singular, and relative errors "
+            "of a network have no meaning. Fit a cell whose solid percolates in every direction."
+        )
+    return rve, removed
+
+
+def check_depth(rve: Rve, depth: int) -> None:
+    """Raise `ParameterError` if a network of `depth` layers cannot represent the cell's phases."""
+    present = rve.fractions > 0.0
+    n_phases = int(present.sum())
+    if 2**depth < n_phases:
+        raise ParameterError(
+            f"depth {depth} has {2**depth} base nodes for {n_phases} phases; "
+            f"take a depth of at least {int(np.ceil(np.log2(n_phases)))}."
+        )
+    if depth < VOID_DEPTH and (present & rve.void).any():
+        raise ParameterError(
+            f"depth {depth} is too little beside void: laminates of fewer than {VOID_DEPTH} "
+            f"normals leave a strain without stiffness. Take a depth of at least {VOID_DEPTH}."
+        )
+
+
+def in_cell_frame(labels: LabelSet, rve: Rve) -> LabelSet:
+    """The labels with phase stiffnesses turned into the cell's frame, as training needs them."""
+    if rve.orientations is None:
+        return labels
+    return replace(
+        labels, phase_stiffness=rotate_stiffness(labels.phase_stiffness, rve.orientations)
+    )
+
+
+def with_orientations(network: Network, rve: Rve) -> Network:
+    """The trained network for phase stiffnesses in their material frames, as in the cell."""
+    if rve.orientations is None:
+        return network
+    turns = rve.orientations[network.base_phase]
+    own = network.rotations
+    return replace(network, rotations=turns if own is None else own @ turns)
 
 
 def accuracy_card(rve: Rve, labels: LabelSet, options: FitOptions) -> dict[str, Any]:
@@ -191,6 +244,10 @@ def _work_folder(work: Path, rve: Rve, options: FitOptions, labels: LabelSet | N
 
 def remove_work(work: Path, rve: Rve, options: FitOptions, labels: LabelSet | None = None) -> None:
     """Delete the checkpoints of a finished fit, and the work folder when nothing else is in it."""
-    shutil.rmtree(_work_folder(work, rve, options, labels), ignore_errors=True)
-    if work.is_dir() and not any(work.iterdir()):
-        work.rmdir()
+    _remove(_work_folder(work, rve, options, labels))
+
+
+def _remove(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    if folder.parent.is_dir() and not any(folder.parent.iterdir()):
+        folder.parent.rmdir()

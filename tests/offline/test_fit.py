@@ -1,0 +1,86 @@
+"""From a cell to a network: frames of the phases, refusals, checkpoints."""
+
+import numpy as np
+import pytest
+
+from matnet.elasticity import laminate
+from matnet.errors import ConvergenceError, ParameterError
+from matnet.mandel import rotate_stiffness
+from offline.fit import FitOptions, fit
+from offline.labels import LabelOptions, SamplingOptions, compute_labels, sample_stiffnesses
+from offline.rve import Rve
+from offline.training import TrainingOptions
+
+
+def options(depth=1, network="imn", **more):
+    sampling = SamplingOptions(contrast=(0.1, 10.0))
+    return FitOptions(
+        labels=LabelOptions(n=24, tol=1e-4, sampling=sampling, **more),
+        training=TrainingOptions(network=network, depth=depth, starts=2),
+    )
+
+
+def turned_layers():
+    """Two layers, normal 1, with material frames turned by 0.5 about axis 3 and 0.8 about 1."""
+    c, s = np.cos((0.5, 0.8)), np.sin((0.5, 0.8))
+    turns = [
+        [[c[0], -s[0], 0.0], [s[0], c[0], 0.0], [0.0, 0.0, 1.0]],
+        [[1.0, 0.0, 0.0], [0.0, c[1], -s[1]], [0.0, s[1], c[1]]],
+    ]
+    return Rve(phases=np.array([0, 1, 1, 1]).reshape(4, 1, 1), orientations=np.array(turns))
+
+
+@pytest.mark.parametrize("network", ["imn", "dmn"])
+def test_orientations_of_the_cells_phases_are_kept_by_the_network(network):
+    rve = turned_layers()
+    result = fit(rve, options(network=network))
+    assert result.training.validation_worst < 2e-3
+    stiffness = sample_stiffnesses(20, [False, False], SamplingOptions(contrast=(3.0, 3.0)), seed=9)
+    turned = rotate_stiffness(stiffness, rve.orientations)
+    exact = np.array([laminate(list(pair), [0.25, 0.75], [1, 0, 0]) for pair in turned])
+    off = np.linalg.norm(result.network.homogenize(stiffness) - exact, axis=(1, 2))
+    assert (off < 5e-3 * np.linalg.norm(exact, axis=(1, 2))).all()
+
+
+def octet_like():
+    solid = np.zeros((6, 6, 6), int)
+    solid[:2] = solid[:, :2] = solid[:, :, :2] = 1
+    return Rve(phases=solid, phase_names=("void", "solid"))
+
+
+def pillar():
+    solid = np.zeros((4, 4, 4), int)
+    solid[1:3, 1:3] = 1
+    return Rve(phases=solid, phase_names=("void", "solid"))
+
+
+@pytest.mark.parametrize(
+    ("rve", "depth", "allowed", "text"),
+    [
+        (Rve(phases=np.arange(5).reshape(5, 1, 1)), 2, False, "4 base nodes for 5 phases; take"),
+        (octet_like(), 2, False, "depth 2 is too little beside void: .* at least 3"),
+        (pillar(), 3, False, "does not percolate along x1 and x2"),
+        (pillar(), 3, True, "the solid resists only 1 of 6 strains: C.H is singular"),
+        (Rve(phases=np.zeros((2, 2, 2), int), density=np.full((2, 2, 2), 0.5)), 1, False, "densit"),
+    ],
+)
+def test_cells_that_no_network_can_fit_are_refused_before_any_work(
+    rve, depth, allowed, text, tmp_path
+):
+    opts = FitOptions(training=TrainingOptions(depth=depth), allow_disconnected=allowed)
+    with pytest.raises(ParameterError, match=text):
+        fit(rve, opts, work=tmp_path / "work")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_failed_labels_leave_no_work_folder(tmp_path):
+    with pytest.raises(ConvergenceError, match="the solver stopped after 1 iterations"):
+        fit(octet_like(), options(depth=3, max_iterations=1), work=tmp_path / "work")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_labels_of_another_cell_are_refused(tmp_path):
+    labels = compute_labels(turned_layers(), options().labels)
+    with pytest.raises(ParameterError, match="the labels belong to another cell"):
+        fit(octet_like(), options(depth=3), labels=labels, work=tmp_path / "work")
+    assert list(tmp_path.iterdir()) == []
