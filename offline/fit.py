@@ -164,7 +164,7 @@ def prepared(rve: Rve, allow_disconnected: bool) -> tuple[Rve, int]:
     if rve.density is not None:
         raise ParameterError(
             "the cell is a density field; a material network needs phases. "
-            "Threshold it first: matnet rve convert --threshold."
+            "Cut it into void and solid, for example with --threshold 0.5."
         )
     check_solid(rve, allow_disconnected=allow_disconnected)
     rve, removed = remove_islands(rve)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from matnet.atomic import whole_file
-from matnet.errors import FileFormatError
+from matnet.errors import FileFormatError, ParameterError
 from offline.rve.formats.common import (
     MAX_INFLATION,
     as_phases,
@@ -18,6 +18,7 @@ from offline.rve.formats.common import (
     check_size,
     decoding,
     require_file,
+    threshold_phases,
 )
 from offline.rve.rve import Rve
 
@@ -26,13 +27,22 @@ __all__ = ["read", "write"]
 KEYS = ("phases", "density", "cell", "phase_names", "orientations", "source")
 
 
-def read(path: Path) -> Rve:
+def read(path: Path, threshold: Any = None) -> Rve:
     """Read ``phases`` and/or ``density``, and ``cell, phase_names, orientations, source`` if there.
 
     Arrays under other names are ignored, so that users may keep notes beside the microstructure.
 
+    Parameters
+    ----------
+    path : Path
+    threshold : floats, optional
+        Cut a density field into phases: phase k where exactly k thresholds are <= the density. One
+        threshold gives void and solid.
+
     Raises
     ------
+    ParameterError
+        A threshold for a cell that is no density field.
     FileFormatError
         Not a zip archive, a pickled or damaged array, missing keys, wrong shape or values.
     """
@@ -46,7 +56,18 @@ def read(path: Path) -> Rve:
             f"{path}: neither 'phases' nor 'density' is in the archive (found {found}). "
             "Save with np.savez(file, phases=...) or offline.rve.write(file, rve)."
         )
-    return _assemble(path, arrays)
+    return _assemble(path, arrays if threshold is None else _cut(path, arrays, threshold))
+
+
+def _cut(path: Path, arrays: dict[str, np.ndarray], threshold: Any) -> dict[str, np.ndarray]:
+    if "density" not in arrays or arrays.get("phases", np.zeros(1)).any():
+        raise ParameterError(f"{path}: threshold cuts a density field, but this cell has phases.")
+    density = _floats(path, "density", arrays["density"])
+    kept: dict[str, np.ndarray] = {k: arrays[k] for k in ("cell", "source") if k in arrays}
+    kept["phases"] = threshold_phases(path, density, threshold)
+    if np.size(threshold) == 1:
+        kept["phase_names"] = np.array(["void", "solid"])
+    return kept
 
 
 def _assemble(path: Path, arrays: dict[str, np.ndarray]) -> Rve:

@@ -167,3 +167,14 @@ def test_writing_leaves_no_half_file(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No such file"):
         write(tmp_path / "missing" / "a.npz", rve)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_density_fields_are_cut_into_phases_at_thresholds(tmp_path: Path) -> None:
+    density = np.array([0.0, 0.2, 0.5, 0.9]).reshape(4, 1, 1)
+    path = save(tmp_path / "field.npz", density=density, cell=np.diag([4.0, 1.0, 2.0]))
+    two, three = read(path, threshold=0.5), read(path, threshold=(0.1, 0.9))
+    assert two.phases.ravel().tolist() == [0, 0, 1, 1] and two.phase_names == ("void", "solid")
+    assert two.density is None and two.cell[2, 2] == 2.0
+    assert three.phases.ravel().tolist() == [0, 1, 1, 2] and three.n_phases == 3
+    with pytest.raises(ParameterError, match="threshold cuts a density field, but this cell has"):
+        read(save(tmp_path / "phases.npz", phases=np.arange(4).reshape(4, 1, 1)), threshold=0.5)
