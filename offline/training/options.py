@@ -57,7 +57,7 @@ class TrainingOptions:
     start_iterations: int = 60
     max_iterations: int = 60
     start_samples: int = 200
-    full_starts: int = 1
+    full_starts: int = 3
     validation_fraction: float = 0.2
     seed: int = 0
     epochs: int = 10_000

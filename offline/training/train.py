@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from matnet.errors import ParameterError
 from matnet.network import Network
@@ -172,7 +173,7 @@ class _Run:
         layers = options.depth - self.start_depth
         self.full_starts = options.full_starts if layers else 0
         self.total = options.starts * options.start_iterations + options.max_iterations * (
-            layers + 2 * self.full_starts + 1
+            layers + 2 * self.full_starts + 2
         )
         self.done = 0
         self.checkpoint = Checkpoint.open(self.path, labels, options)
@@ -211,7 +212,7 @@ class _Run:
     def polish(self, stage: Stage) -> Stage:
         """The chosen network, fitted once more to all training labels."""
         return self._stage(
-            "polish", lambda: stage.point, self.training, self.options.max_iterations
+            "polish", lambda: stage.point, self.training, 2 * self.options.max_iterations
         )
 
     def _stage(
@@ -223,11 +224,13 @@ class _Run:
         if kept is not None:
             return kept
         point, rows = first(), []
-        for step in levenberg_marquardt(problem, point, iterations):
-            point = step.point
-            rows.append(self._row(point, step.loss))
-            note = f"{name}, error {100 * rows[-1][1]:.2f} %, validation {100 * rows[-1][2]:.2f} %"
-            self.report("training", begin + len(rows), self.total, note)
+        with threadpool_limits(1, user_api="blas"):  # more cost more than they bring at this size
+            for step in levenberg_marquardt(problem, point, iterations):
+                point = step.point
+                rows.append(self._row(point, step.loss))
+                error, unseen = 100 * rows[-1][1], 100 * rows[-1][2]
+                note = f"{name}, error {error:.2f} %, validation {unseen:.2f} %"
+                self.report("training", begin + len(rows), self.total, note)
         rows = rows or [self._row(point, float(np.mean(problem.errors(point) ** 2)))]
         stage = Stage(point=point, history=History(*map(tuple, zip(*rows, strict=True))))
         self.checkpoint = self.checkpoint.keep(name, stage)
