@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 import matnet
-from matnet.errors import MatnetError, ParameterError
+from matnet.errors import ConvergenceError, ParameterError
 from matnet.mandel import rotate_stiffness
 from matnet.network import Network
 from offline.labels import LabelOptions, LabelProgress, LabelSet, compute_labels
@@ -136,7 +136,7 @@ def fit(
             checkpoint=None if folder is None else folder / "training.npz",
             on_progress=progress,
         )
-    except MatnetError:  # the same call would fail again: nothing to resume
+    except (ParameterError, ConvergenceError):  # the same call would fail again
         if folder is not None:
             _remove(folder)
         raise

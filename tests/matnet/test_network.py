@@ -59,6 +59,12 @@ def simple(**changes):
     return Network(**{**values, **changes})
 
 
+def test_stiffness_far_below_the_phases_largest_keeps_its_digits():
+    soft = np.diag([1.0, 1.0, 1.0, 1.0, 1e-9, 1.0]), np.diag([1.0, 1.0, 1.0, 1.0, 3e-9, 1.0])
+    effective = simple(weights=[0.5, 0.5]).homogenize(np.stack(soft))
+    np.testing.assert_allclose(effective[4, 4], 1.5e-9, rtol=1e-6)  # harmonic mean
+
+
 def test_one_block_has_harmonic_and_arithmetic_means():
     # isotropic layers without lateral contraction: nu = 0, E = 2 G
     c = simple().homogenize(np.stack((np.eye(6), 10.0 * np.eye(6))))
