@@ -25,7 +25,7 @@ from offline.training.problem import Problem
 __all__ = ["Step", "levenberg_marquardt"]
 
 PULL = 1e-6  # rho
-FLOOR = 3e-2  # of the mean diagonal, added to Marquardt's
+FLOOR = 1e-2  # of the mean diagonal, added to Marquardt's
 LARGEST_STEP = 1.0  # radians, or e-folds of a weight
 TRIALS = 15
 DAMPING = (1e-2, 1e-1, 1e8)  # lowest, first, highest; below, weak parameters use up the step

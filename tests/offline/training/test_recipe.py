@@ -12,7 +12,7 @@ from offline.labels import LabelSet
 from offline.training import TrainingOptions, train
 from offline.training.recipe import Recipe
 
-OPTIONS = TrainingOptions(depth=1, optimizer="adam", epochs=25, batch_size=8, seed=0)
+OPTIONS = TrainingOptions(depth=1, optimizer="adam", epochs=60, batch_size=8, seed=0)
 
 
 def make_labels(void=False):
@@ -68,7 +68,7 @@ def test_it_learns_and_the_network_has_the_fractions(kind):
     labels = make_labels()
     result = train(labels, replace(OPTIONS, network=kind))
     assert result.history.training[-1] < 0.5 * result.history.training[0]
-    assert len(result.history.loss) == 25
+    assert len(result.history.loss) == 60
     np.testing.assert_allclose(result.network.fractions, labels.fractions, rtol=1e-12)
     assert result.network.card["optimizer"] == "adam"
 
