@@ -167,14 +167,14 @@ def prepared(rve: Rve, allow_disconnected: bool) -> tuple[Rve, int]:
             "Cut it into void and solid, for example with --threshold 0.5."
         )
     check_solid(rve, allow_disconnected=allow_disconnected)
-    rve, removed = remove_islands(rve)
-    strains = connectivity(rve, "node").n_supported_strains
+    found = connectivity(rve, "node")  # as in the stiffness matrix
+    strains = found.n_supported_strains
     if strains < 6:
         raise ParameterError(
             f"the solid resists only {strains} of 6 strains: C^H is singular, and relative errors "
             "of a network have no meaning. Fit a cell whose solid percolates in every direction."
         )
-    return rve, removed
+    return remove_islands(rve, found)
 
 
 def check_depth(rve: Rve, depth: int) -> None:

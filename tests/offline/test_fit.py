@@ -6,7 +6,8 @@ import pytest
 from matnet.elasticity import laminate
 from matnet.errors import ConvergenceError, ParameterError
 from matnet.mandel import rotate_stiffness
-from offline.fit import FitOptions, fit
+from offline.fit import FitOptions, fit, prepared
+from offline.homogenization import CellSolver
 from offline.labels import LabelOptions, SamplingOptions, compute_labels, sample_stiffnesses
 from offline.rve import Rve
 from offline.training import TrainingOptions
@@ -84,3 +85,15 @@ def test_labels_of_another_cell_are_refused(tmp_path):
     with pytest.raises(ParameterError, match="the labels belong to another cell"):
         fit(octet_like(), options(depth=3), labels=labels, work=tmp_path / "work")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_same_islands_are_removed_as_in_homogenisation():
+    phases = np.zeros((8, 8, 8), int)
+    phases[0] = phases[:, 0] = phases[:, :, 0] = 1
+    phases[1, 1, 1] = phases[2, 2, 2] = 1  # the second hangs on the first by one node
+    phases[5, 5, 5] = 1  # floats
+    rve = Rve(phases=phases, phase_names=("void", "solid"))
+    cell, removed = prepared(rve, allow_disconnected=False)
+    solver = CellSolver(rve)
+    assert removed == solver.removed_voxels == 1
+    assert np.count_nonzero(cell.phases) == solver.mesh.n_elements == phases.sum() - 1
