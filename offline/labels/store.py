@@ -70,7 +70,8 @@ def read_labels(path: str | Path) -> LabelSet:
     except MatnetError as error:
         raise FileFormatError(f"{name}: {error}") from error
     except (OSError, ValueError, TypeError, RuntimeError, EOFError, zipfile.BadZipFile) as error:
-        raise FileFormatError(f"{name}: cannot be read as labels ({error}).") from error
+        reason = getattr(error, "strerror", None) or error
+        raise FileFormatError(f"{name}: cannot be read as labels ({reason}).") from error
 
 
 def append_labels(path: str | Path, labels: LabelSet) -> LabelSet:

@@ -315,3 +315,13 @@ def test_plot_draws_on_given_and_new_axes(what):
     with pytest.raises(ParameterError, match="what is 'colours'"):
         network.plot(ax, what="colours")
     pyplot.close("all")
+
+
+def test_normals_are_drawn_in_an_equal_area_map():
+    from matplotlib.figure import Figure
+
+    tilted = [np.sin(1.0), 0.0, -np.cos(1.0)]  # its opposite lies in the upper half
+    for normal, radius in (([0.0, 1.0, 0.0], 1.0), (tilted, np.sqrt(2.0) * np.sin(0.5))):
+        ax = simple(normals=[normal]).plot(Figure().add_subplot(), what="normals")
+        dots = np.asarray(ax.collections[0].get_offsets())
+        np.testing.assert_allclose(np.linalg.norm(dots, axis=1), radius, rtol=1e-12)

@@ -259,3 +259,8 @@ def test_plot_labels_its_axes(labels, given):
     made = labels.plot(ax=ax, color="k")
     assert "estimated error" in made.get_ylabel()
     plt.close("all")
+
+
+def test_a_missing_label_file_is_one_sentence(tmp_path):
+    with pytest.raises(FileFormatError, match=r"^none.h5: cannot be read as labels \(No such file"):
+        read_labels(tmp_path / "none.h5")
