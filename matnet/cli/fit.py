@@ -15,6 +15,7 @@ from matnet.cli.console import progress as bars_on_stderr
 from matnet.cli.rve_hints import HINTS, hint_options, reading_hints
 
 QUICK = {"samples": 150, "depth": 5, "starts": 2}
+POOR = 0.1  # mean validation error from which the user is warned
 FULL = {"samples": 500, "depth": 7, "starts": 4}
 
 
@@ -171,6 +172,12 @@ def command(
     remove_work(work, result.rve, options, labels)
     if result.removed_voxels:
         print(f"Floating islands removed: {result.removed_voxels} voxels.", file=sys.stderr)
+    if result.training.validation_mean > POOR:
+        print(
+            f"Warning: the network misses C^H by {100 * result.training.validation_mean:.0f} % on "
+            "average over samples it has not seen. Raise --depth or --samples.",
+            file=sys.stderr,
+        )
     seconds = time.perf_counter() - began
     if as_json:
         print_json(as_dict(result, out, report, seconds))

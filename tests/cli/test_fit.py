@@ -62,6 +62,19 @@ def test_network_predicts_a_phase_pair_it_has_never_seen(fibre_cell: Path, tmp_p
     assert np.linalg.norm(ours - exact) < 0.05 * np.linalg.norm(exact)
 
 
+def test_poor_network_is_written_with_a_warning(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    phases = np.zeros((6, 6, 6), int)
+    phases[:2] = phases[:, :2] = phases[:, :, :2] = 1
+    cell = tmp_path / "walls.npz"
+    write(cell, Rve(phases=phases, phase_names=("void", "solid")))
+    assert fit(cell, tmp_path / "x.matnet") == 0
+    said = capsys.readouterr().err
+    assert said.startswith("Warning: the network misses C^H by ") and "Raise --depth" in said
+    assert said.count("\n") == 1
+
+
 def test_killed_and_rerun_fit_gives_the_same_bytes(fibre_cell: Path, tmp_path: Path) -> None:
     undisturbed = tmp_path / "undisturbed.matnet"
     assert fit(fibre_cell, undisturbed) == 0
