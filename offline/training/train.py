@@ -88,6 +88,11 @@ def train(
     )
 
 
+def blas_threads(point: Point) -> int | None:
+    """One thread for small factorisations, where more cost more than they bring; else all."""
+    return 1 if point.layout.n_parameters < 1000 else None
+
+
 def unseen_error(stage: Stage) -> float:
     """Mean validation error at the end of a stage."""
     return stage.history.validation[-1]
@@ -224,7 +229,7 @@ class _Run:
         if kept is not None:
             return kept
         point, rows = first(), []
-        with threadpool_limits(1, user_api="blas"):  # more cost more than they bring at this size
+        with threadpool_limits(blas_threads(point), user_api="blas"):
             for step in levenberg_marquardt(problem, point, iterations):
                 point = step.point
                 rows.append(self._row(point, step.loss))
