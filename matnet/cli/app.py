@@ -31,12 +31,18 @@ def matnet_command() -> None:
 def run(arguments: Sequence[str]) -> int:
     """Run the command line; returns the exit code (docs/cli.md lists them)."""
     try:
-        matnet_command.main(list(arguments), prog_name="matnet", standalone_mode=False)
+        matnet_command.main(
+            list(arguments), prog_name="matnet", standalone_mode=False, obj=tuple(arguments)
+        )
     except click.exceptions.Exit as stop:
         return stop.exit_code
-    except click.ClickException as wrong:
-        wrong.show()
+    except click.exceptions.NoArgsIsHelpError as asked:
+        asked.show()
         return EXIT_USAGE
+    except click.ClickException as wrong:
+        context = getattr(wrong, "ctx", None)
+        hint = f" See '{context.command_path} --help'." if context else ""
+        return _say(wrong.format_message() + hint, EXIT_USAGE)
     except (click.Abort, KeyboardInterrupt):
         return _say(
             "Interrupted. Outputs are untouched; run the same command again to resume.",

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import sys
 import warnings
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +13,7 @@ import numpy as np
 import matnet
 from matnet.atomic import whole_file
 from matnet.cli.console import check_picture, check_writable, json_option, print_json, print_table
+from matnet.cli.origin import origin
 from matnet.errors import MissingExtraError, RangeWarning
 from matnet.mandel import COMPONENTS
 
@@ -243,19 +242,6 @@ def as_dict(response: Response, component: str) -> dict[str, Any]:
         "strain": response.strain.tolist(),
         "stress": response.stress.tolist(),
     }
-
-
-def origin(*inputs: Path) -> dict[str, str]:
-    """Version, command and input checksums, for the files that are written."""
-    record = {"matnet": matnet.__version__, "command": command_line(sys.argv)}
-    for path in inputs:
-        record[f"sha256 {path.name}"] = hashlib.sha256(path.read_bytes()).hexdigest()
-    return record
-
-
-def command_line(arguments: Sequence[str]) -> str:
-    """The command as typed, with the program's plain name."""
-    return " ".join(["matnet", *arguments[1:]])
 
 
 def draw(response: Response, component: str, unit: str, path: Path, record: dict[str, str]) -> None:

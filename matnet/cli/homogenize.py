@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import sys
 from collections.abc import Callable, Iterator
@@ -25,6 +24,7 @@ from matnet.cli.console import (
     print_table,
     quiet_option,
 )
+from matnet.cli.origin import origin
 from matnet.cli.rve_hints import hint_options, reading_hints
 from matnet.errors import MissingExtraError
 from matnet.mandel import COMPONENTS
@@ -170,15 +170,6 @@ def spinner(quiet: bool) -> Iterator[Callable[[int, float], None]]:
         yield lambda iteration, error: status.update(
             f"Homogenising: iteration {iteration}, estimated error {error:.1e}"
         )
-
-
-def origin(*inputs: Path) -> dict[str, str]:
-    """Version, command and input checksums, for the files that are written."""
-    record = {"matnet": matnet.__version__, "command": " ".join(["matnet", *sys.argv[1:]])}
-    for path in inputs:
-        if path.is_file():
-            record[f"sha256 {path.name}"] = hashlib.sha256(path.read_bytes()).hexdigest()
-    return record
 
 
 def as_dict(result: Homogenized, bounds: Bounds, record: dict[str, str]) -> dict[str, Any]:
