@@ -15,6 +15,7 @@ from offline.homogenization.options import SolverOptions, Status
 __all__ = ["Preconditioner", "Progress", "Solution", "pcg"]
 
 
+FEWEST_STEPS = 5  # a warm start's first drops say little about the remainder
 Progress = Callable[[int, float], None]  # iteration, estimated relative error of C^H
 
 
@@ -94,7 +95,7 @@ def pcg(
         moving = norm > np.maximum(goal, floor)
         if not moving.any() or (
             options.residual_tol is None
-            and estimate.steps >= 1
+            and estimate.steps >= FEWEST_STEPS
             and estimate.current.sum() <= options.tol * operator.energy_norm(energy)
         ):
             status = Status.CONVERGED

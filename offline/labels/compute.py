@@ -186,7 +186,7 @@ class _Run:
         labels.renew(np.arange(opts.n))
         error = calibration.factor * labels.raw
         finished = np.flatnonzero((error > opts.tol) & ~solved)
-        self._finish(labels, error, finished, int(solved.sum()))
+        self._finish(labels, error, solved, calibration.factor)
         card = {
             "method": "reduced basis",
             "snapshots": int(solved.sum()),
@@ -198,14 +198,28 @@ class _Run:
         return labels.effective, error, card
 
     def _finish(
-        self, labels: ReducedLabels, error: np.ndarray, open_samples: np.ndarray, snapshots: int
+        self, labels: ReducedLabels, error: np.ndarray, solved: np.ndarray, factor: float
     ) -> None:
-        """Solve the open samples one by one, from their reduced fields to the tolerance."""
-        options = replace(self.solver_options, tol=0.5 * self.options.tol)
-        for snapshot in self._solve(open_samples.tolist(), labels, options):
+        """Solve the open samples one by one, from their reduced fields to the tolerance.
+
+        Their errors are estimated from the residual like those of the reduced labels: after so few
+        iterations the solver's own estimate is not reliable.
+        """
+        options = replace(self.solver_options, tol=0.1 * self.options.tol)
+
+        def judged(snapshot: Snapshot) -> Snapshot:
+            stiffness = self.phase_stiffness[snapshot.index]
+            assert snapshot.residual is not None  # solved from a guess, without fields
+            raw = labels.sketch.field_error(
+                stiffness, snapshot.residual, snapshot.effective, self.rve.volume
+            )
+            return replace(snapshot, error=factor * raw, residual=None)
+
+        open_samples = np.flatnonzero((error > self.options.tol) & ~solved).tolist()
+        for snapshot in self._solve(open_samples, labels, options, judged):
             labels.effective[snapshot.index] = snapshot.effective
             error[snapshot.index] = snapshot.error
-            self._report(error, snapshots, labels.basis.memory)
+            self._report(error, int(solved.sum()), labels.basis.memory)
 
     def _batch(self, labels: ReducedLabels, picked: Sequence[int]) -> list[Snapshot]:
         """Full solutions of the picked samples, in their order."""
@@ -213,23 +227,26 @@ class _Run:
         return [found[i] for i in picked]
 
     def _solve(
-        self, wanted: Sequence[int], labels: ReducedLabels | None, options: SolverOptions
+        self,
+        wanted: Sequence[int],
+        labels: ReducedLabels | None,
+        options: SolverOptions,
+        judged: Callable[[Snapshot], Snapshot] | None = None,
     ) -> Iterator[Snapshot]:
         """Stored solutions first, then those that have to be computed, each stored at once.
 
-        With reduced labels, solutions start from them; snapshots keep their fields.
+        With reduced labels, solutions start from them; those that nobody judges keep their fields.
         """
-        keep_fields = labels is not None and options is self.solver_options
         for first in range(0, len(wanted), IN_FLIGHT):  # start fields are large
             few = wanted[first : first + IN_FLIGHT]
-            yield from self._solve_few(few, labels, options, keep_fields)
+            yield from self._solve_few(few, labels, options, judged)
 
     def _solve_few(
         self,
         wanted: Sequence[int],
         labels: ReducedLabels | None,
         options: SolverOptions,
-        keep_fields: bool,
+        judged: Callable[[Snapshot], Snapshot] | None,
     ) -> Iterator[Snapshot]:
         tasks = []
         for index in wanted:
@@ -244,11 +261,12 @@ class _Run:
                     phase_stiffness=self.phase_stiffness[index],
                     options=options,
                     start=labels.start(index) if labels is not None else None,
-                    keep_fields=keep_fields,
+                    keep_fields=labels is not None and judged is None,
                     allow_disconnected=self.options.allow_disconnected,
                 )
             )
-        for snapshot in run_tasks(tasks, self.executor):
+        for solved in run_tasks(tasks, self.executor):
+            snapshot = solved if judged is None else judged(solved)
             if self.store is not None:
                 self.store.put(snapshot)
             yield snapshot

@@ -112,6 +112,21 @@ class ResidualSketch:
                 result[i] = error / np.linalg.norm(reduced[i].effective)
         return result
 
+    def field_error(
+        self,
+        phase_stiffness: np.ndarray,
+        residual: np.ndarray,
+        effective: np.ndarray,
+        volume: float,
+    ) -> float:
+        """The same for any field, from its residual ``f - K u`` (3 n_nodes, 6) and |Y|."""
+        scales = stiffness_scale(phase_stiffness) @ self.shares.T
+        sketch = sum(
+            test.T @ residual / (volume * np.sqrt(scale))
+            for test, scale in zip(self.tests, scales, strict=True)
+        )
+        return float(np.linalg.norm(sketch.T @ sketch) / N_TESTS / np.linalg.norm(effective))
+
 
 def stiffness_scale(phase_stiffness: np.ndarray) -> np.ndarray:
     """Geometric mean of the eigenvalues of stiffnesses (..., 6, 6); 0 for void."""

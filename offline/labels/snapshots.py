@@ -59,6 +59,8 @@ class Snapshot:
     iterations : int
         Largest number of iterations of the six load cases.
     seconds : float
+    residual : (3 n_nodes, 6) float32, optional
+        ``f - K u``, of solutions that started from a guess and do not keep their fields.
     """
 
     index: int
@@ -67,6 +69,7 @@ class Snapshot:
     fields: np.ndarray
     iterations: int
     seconds: float
+    residual: np.ndarray | None = None
 
 
 _cell: dict[tuple[str, int, bool], CellSolver] = {}  # of this process; holds the last cell only
@@ -112,6 +115,9 @@ def solve_snapshot(task: SnapshotTask) -> Snapshot:
         fields=np.ascontiguousarray(kept, dtype=np.float32),
         iterations=int(solution.iterations.max()),
         seconds=time.perf_counter() - begin,
+        residual=solution.r.reshape(-1, 6).astype(np.float32)
+        if task.start is not None and not task.keep_fields
+        else None,
     )
 
 

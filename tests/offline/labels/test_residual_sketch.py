@@ -5,8 +5,10 @@ import pytest
 
 from matnet.elasticity import isotropic
 from offline.homogenization import CellSolver
+from offline.labels.greedy import ReducedLabels
 from offline.labels.reduced_basis import ReducedBasis
 from offline.labels.residual_sketch import N_TESTS, ResidualSketch
+from offline.labels.sampling import sample_stiffnesses
 from offline.labels.strain_products import StrainProducts, stiffness_pairs
 from offline.rve import Rve
 
@@ -76,3 +78,18 @@ def test_test_fields_have_one_unit_of_reference_energy_per_unknown():
     ]
     # the mean of 311 000 squares of normal numbers is 1 up to 0.25 %
     assert np.mean(works) == pytest.approx(3 * 12**3 - 3, rel=6e-3)
+
+
+def test_error_from_a_residual_is_that_of_the_reduced_solution():
+    rve = Rve(phases=np.random.default_rng(5).integers(0, 2, (5, 4, 3)), phase_names=("a", "b"))
+    samples = sample_stiffnesses(3, rve.void, seed=2)
+    cell = CellSolver(rve)
+    products = StrainProducts.of(cell, stiffness_pairs(samples))
+    basis = ReducedBasis.empty(products, np.ones(len(products.pairs)))
+    sketch = ResidualSketch.of(cell, products, seed=1)
+    labels = ReducedLabels(samples, basis, sketch)
+    labels.renew(np.arange(3))
+    for i, stiffness in enumerate(samples):
+        residual = cell.with_stiffness(stiffness).load_vectors().reshape(-1, 6)  # of u = 0
+        found = sketch.field_error(stiffness, residual, labels.effective[i], rve.volume)
+        assert found == pytest.approx(labels.raw[i], rel=1e-5)
