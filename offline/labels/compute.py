@@ -33,6 +33,7 @@ from offline.rve import Rve
 __all__ = ["compute_labels"]
 
 Report = Callable[[LabelProgress], None]
+FINISH_SHARES = (0.1, 0.01, 0.001)  # of the tolerance, for the solver, until all are judged good
 IN_FLIGHT = 32  # full solutions handed to the executor at once
 SETTLED = 0.5  # of the tolerance: labels with a smaller estimate wait until the end
 
@@ -205,7 +206,7 @@ class _Run:
         Their errors are estimated from the residual like those of the reduced labels: after so few
         iterations the solver's own estimate is not reliable.
         """
-        options = replace(self.solver_options, tol=0.1 * self.options.tol)
+        tol = self.options.tol
 
         def judged(snapshot: Snapshot) -> Snapshot:
             stiffness = self.phase_stiffness[snapshot.index]
@@ -215,11 +216,13 @@ class _Run:
             )
             return replace(snapshot, error=factor * raw, residual=None)
 
-        open_samples = np.flatnonzero((error > self.options.tol) & ~solved).tolist()
-        for snapshot in self._solve(open_samples, labels, options, judged):
-            labels.effective[snapshot.index] = snapshot.effective
-            error[snapshot.index] = snapshot.error
-            self._report(error, int(solved.sum()), labels.basis.memory)
+        for share in FINISH_SHARES:
+            open_samples = np.flatnonzero((error > tol) & ~solved).tolist()
+            options = replace(self.solver_options, tol=share * tol)
+            for snapshot in self._solve(open_samples, labels, options, judged):
+                labels.effective[snapshot.index] = snapshot.effective
+                error[snapshot.index] = snapshot.error
+                self._report(error, int(solved.sum()), labels.basis.memory)
 
     def _batch(self, labels: ReducedLabels, picked: Sequence[int]) -> list[Snapshot]:
         """Full solutions of the picked samples, in their order."""
@@ -267,7 +270,8 @@ class _Run:
             )
         for solved in run_tasks(tasks, self.executor):
             snapshot = solved if judged is None else judged(solved)
-            if self.store is not None:
+            good = judged is None or snapshot.error <= self.options.tol  # else it is solved again
+            if self.store is not None and good:
                 self.store.put(snapshot)
             yield snapshot
 
