@@ -114,7 +114,7 @@ def test_a_foreign_or_damaged_checkpoint_is_replaced(result, labels, tmp_path):
 def test_progress_counts_to_the_end(labels):
     calls = []
     train(labels, replace(QUICK, starts=1), on_progress=lambda *args: calls.append(args))
-    assert calls[-1] == ("training", calls[-1][2], calls[-1][2], "polish done")
+    assert calls[-1] == ("training", 133, 133, "polish done")
     done = [call[1] for call in calls]
     assert done == sorted(done)
     assert "validation" in calls[0][3]
