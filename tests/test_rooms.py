@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 OURS = {"matnet", "offline", "umat_bridge", "fe_examples"}
-CORE = {"numpy", "numba", "tomli"}  # what a bare FE node has
+CORE = {"numpy", "numba", "llvmlite", "tomli"}  # a bare FE node; llvmlite comes with numba
 PLOTTING = {"matplotlib", "mpl_toolkits"}  # only inside functions
 
 

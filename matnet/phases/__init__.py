@@ -7,9 +7,9 @@
 * ``from_table`` and ``to_table``: from and to the keys of its TOML table.
 """
 
-from matnet.phases.base import PhaseLaw
+from matnet.phases.base import PhaseLaw, PhaseUpdate
 from matnet.phases.elastic import Elastic
 from matnet.phases.toml import LAWS, read_phases, write_phases
 from matnet.phases.void import Void
 
-__all__ = ["LAWS", "Elastic", "PhaseLaw", "Void", "read_phases", "write_phases"]
+__all__ = ["LAWS", "Elastic", "PhaseLaw", "PhaseUpdate", "Void", "read_phases", "write_phases"]

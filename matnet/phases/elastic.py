@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
+from numba import njit
 
 from matnet.elasticity import (
     check_stiffness,
@@ -16,6 +17,7 @@ from matnet.elasticity import (
     transversely_isotropic,
 )
 from matnet.errors import ParameterError
+from matnet.phases.base import PhaseLaw
 
 __all__ = ["Elastic"]
 
@@ -30,7 +32,20 @@ FORMS: dict[tuple[str, ...], Callable[..., np.ndarray]] = {
 }
 
 
-class Elastic:
+@njit(cache=True)
+def elastic_point(strain, dt, temperature, parameters, state_n, stress, state, tangent, energy):  # type: ignore[no-untyped-def]
+    """Hooke's law; parameters: the stiffness by rows (36,)."""
+    energy[:] = 0.0
+    for i in range(6):
+        stress[i] = 0.0
+        for j in range(6):
+            tangent[i, j] = parameters[6 * i + j]
+            stress[i] += tangent[i, j] * strain[j]
+        energy[0] += 0.5 * stress[i] * strain[i]
+    return 0
+
+
+class Elastic(PhaseLaw):
     r"""Linear elastic material: :math:`\sigma = C : \varepsilon`. Immutable.
 
     Parameters
@@ -62,6 +77,7 @@ class Elastic:
 
     __slots__ = ("_constants", "_stiffness")
     law: ClassVar[str] = "elastic"
+    linear: ClassVar[bool] = True
 
     _constants: dict[str, Any]
     _stiffness: np.ndarray
@@ -79,6 +95,28 @@ class Elastic:
     def stiffness(self) -> np.ndarray:
         """Stiffness (6, 6), Mandel [stress unit], read-only."""
         return self._stiffness
+
+    @property
+    def kernel(self) -> Any:
+        """The point kernel."""
+        return elastic_point
+
+    @property
+    def parameters(self) -> np.ndarray:
+        """The stiffness by rows (36,)."""
+        return self._stiffness.ravel()
+
+    @property
+    def isotropic(self) -> bool:
+        """Whether the stiffness is that of an isotropic material."""
+        constants = isotropic_constants(self._stiffness)
+        near = isotropic(E=constants["E"], nu=constants["nu"])
+        return bool(np.abs(near - self._stiffness).max() <= 1e-12 * np.abs(near).max())
+
+    @property
+    def symmetric(self) -> bool:
+        """True."""
+        return True
 
     @classmethod
     def from_table(cls, table: Mapping[str, Any]) -> Elastic:

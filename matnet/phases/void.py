@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+from numba import njit
 
 from matnet.errors import ParameterError
+from matnet.phases.base import PhaseLaw
 
 __all__ = ["Void"]
 
@@ -16,8 +18,17 @@ _ZERO = np.zeros((6, 6))
 _ZERO.setflags(write=False)
 
 
+@njit(cache=True)
+def void_point(strain, dt, temperature, parameters, state_n, stress, state, tangent, energy):  # type: ignore[no-untyped-def]
+    """No stress whatever the strain."""
+    stress[:] = 0.0
+    tangent[:] = 0.0
+    energy[:] = 0.0
+    return 0
+
+
 @dataclass(frozen=True, slots=True)
-class Void:
+class Void(PhaseLaw):
     """An empty phase.
 
     Examples
@@ -27,11 +38,27 @@ class Void:
     """
 
     law: ClassVar[str] = "void"
+    linear: ClassVar[bool] = True
 
     @property
     def stiffness(self) -> np.ndarray:
         """Zeros (6, 6)."""
         return _ZERO
+
+    @property
+    def kernel(self) -> Any:
+        """The point kernel."""
+        return void_point
+
+    @property
+    def isotropic(self) -> bool:
+        """True."""
+        return True
+
+    @property
+    def symmetric(self) -> bool:
+        """True."""
+        return True
 
     @classmethod
     def from_table(cls, table: Mapping[str, Any]) -> Void:
