@@ -9,7 +9,19 @@
 
 from matnet.phases.base import PhaseLaw, PhaseUpdate
 from matnet.phases.elastic import Elastic
+from matnet.phases.thermal import ThermalExpansion
 from matnet.phases.toml import LAWS, read_phases, write_phases
+from matnet.phases.viscoelastic import Viscoelastic
+from matnet.phases.user import UserLaw
 from matnet.phases.void import Void
 
-__all__ = ["LAWS", "Elastic", "PhaseLaw", "PhaseUpdate", "Void", "read_phases", "write_phases"]
+__all__ = [
+    "LAWS",
+    "Elastic",
+    "PhaseLaw",
+    "PhaseUpdate",
+    "Viscoelastic",
+    "Void",
+    "read_phases",
+    "write_phases",
+]

@@ -23,6 +23,8 @@ from matnet.atomic import whole_file
 from matnet.errors import FileFormatError, ParameterError, ShapeError
 from matnet.phases.base import PhaseLaw
 from matnet.phases.elastic import Elastic
+from matnet.phases.thermal import THERMAL_KEYS, expanded
+from matnet.phases.viscoelastic import Viscoelastic
 from matnet.phases.void import Void
 
 if sys.version_info >= (3, 11):
@@ -32,7 +34,14 @@ else:
 
 __all__ = ["LAWS", "read_phases", "write_phases"]
 
-LAWS: dict[str, type[PhaseLaw]] = {cls.law: cls for cls in (Elastic, Void)}
+LAWS: dict[str, type[PhaseLaw]] = {
+    cls.law: cls
+    for cls in (
+        Elastic,
+        Viscoelastic,
+        Void,
+    )
+}
 """Law name in the file -> class; a new law adds itself here."""
 
 OTHERS = "*"
@@ -144,8 +153,10 @@ def _law(key: str, table: Any) -> PhaseLaw:
         raise ParameterError(f"table [{key}] has no key 'law', expected one of {known}.")
     if not isinstance(law, str) or law not in LAWS:
         raise ParameterError(f"table [{key}]: law {law!r} is unknown, expected one of {known}.")
+    fields = getattr(LAWS[law], "__dataclass_fields__", {})  # a law may have such a key itself
+    thermal = {key: parameters.pop(key) for key in THERMAL_KEYS if key in set(table) - set(fields)}
     try:
-        return LAWS[law].from_table(parameters)
+        return expanded(LAWS[law].from_table(parameters), thermal)
     except (ParameterError, ShapeError) as wrong:
         raise ParameterError(f"table [{key}]: {wrong}") from None
 
