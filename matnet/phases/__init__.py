@@ -11,8 +11,8 @@ from matnet.phases.base import PhaseLaw, PhaseUpdate
 from matnet.phases.elastic import Elastic
 from matnet.phases.thermal import ThermalExpansion
 from matnet.phases.toml import LAWS, read_phases, write_phases
-from matnet.phases.viscoelastic import Viscoelastic
 from matnet.phases.user import UserLaw
+from matnet.phases.viscoelastic import Viscoelastic
 from matnet.phases.void import Void
 
 __all__ = [
@@ -20,6 +20,8 @@ __all__ = [
     "Elastic",
     "PhaseLaw",
     "PhaseUpdate",
+    "ThermalExpansion",
+    "UserLaw",
     "Viscoelastic",
     "Void",
     "read_phases",

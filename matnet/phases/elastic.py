@@ -17,7 +17,9 @@ from matnet.elasticity import (
     transversely_isotropic,
 )
 from matnet.errors import ParameterError
+from matnet.mandel import rotate_stiffness
 from matnet.phases.base import PhaseLaw
+from matnet.phases.frames import FRAME_KEYS, material_axes
 
 __all__ = ["Elastic"]
 
@@ -60,6 +62,11 @@ class Elastic(PhaseLaw):
         * ``C11, C12, C44``: cubic (Voigt constants);
         * ``stiffness``: Mandel matrix (6, 6), order 11 22 33 12 13 23.
 
+        Constants refer to the coordinate axes, or to a material frame given by one of
+
+        * ``axes``: rotation matrix (3, 3) whose columns are the material axes 1 2 3;
+        * ``euler``: Bunge's Euler angles (phi1, Phi, phi2) [degrees] of that frame.
+
     Raises
     ------
     ParameterError, ShapeError
@@ -73,23 +80,40 @@ class Elastic(PhaseLaw):
     Elastic(E=70000.0, nu=0.33)
     >>> aluminium.stiffness.shape
     (6, 6)
+    >>> fibre = dict(E_axial=10.0, E_transverse=2.0, nu_axial=0.3, nu_transverse=0.4, G_axial=1.0)
+    >>> along_1 = Elastic(**fibre, axes=[[0, 0, 1], [1, 0, 0], [0, 1, 0]])
+    >>> round(1.0 / np.linalg.inv(along_1.stiffness)[0, 0], 9)
+    10.0
+
+    References
+    ----------
+    Bunge, *Texture Analysis in Materials Science*, 1982, section 2.1.2, for the Euler angles.
     """
 
-    __slots__ = ("_constants", "_stiffness")
+    __slots__ = ("_constants", "_isotropic", "_stiffness")
     law: ClassVar[str] = "elastic"
     linear: ClassVar[bool] = True
 
     _constants: dict[str, Any]
+    _isotropic: bool
     _stiffness: np.ndarray
 
     def __init__(self, **constants: Any) -> None:
+        frame = {key: constants.pop(key) for key in FRAME_KEYS if key in constants}
         form = _form(set(constants))
         values = constants if form == ("stiffness",) else _numbers(form, constants)
         stiffness = FORMS[form](**values)
+        kept: dict[str, Any] = values
+        if form == ("stiffness",):
+            kept = {"stiffness": stiffness.tolist()}
+        if frame:
+            rotation, kept_frame = material_axes("law 'elastic'", frame)
+            stiffness = _symmetric_part(rotate_stiffness(stiffness, rotation))
+            kept = {**kept, **kept_frame}
         stiffness.setflags(write=False)
-        kept = {"stiffness": stiffness.tolist()} if form == ("stiffness",) else values
         object.__setattr__(self, "_stiffness", stiffness)
         object.__setattr__(self, "_constants", kept)
+        object.__setattr__(self, "_isotropic", _is_isotropic(stiffness))
 
     @property
     def stiffness(self) -> np.ndarray:
@@ -109,9 +133,7 @@ class Elastic(PhaseLaw):
     @property
     def isotropic(self) -> bool:
         """Whether the stiffness is that of an isotropic material."""
-        constants = isotropic_constants(self._stiffness)
-        near = isotropic(E=constants["E"], nu=constants["nu"])
-        return bool(np.abs(near - self._stiffness).max() <= 1e-12 * np.abs(near).max())
+        return self._isotropic
 
     @property
     def symmetric(self) -> bool:
@@ -150,6 +172,16 @@ def _rebuild(constants: dict[str, Any]) -> Elastic:
     return Elastic(**constants)
 
 
+def _symmetric_part(matrix: np.ndarray) -> np.ndarray:
+    return np.asarray(0.5 * (matrix + matrix.T))
+
+
+def _is_isotropic(stiffness: np.ndarray) -> bool:
+    constants = isotropic_constants(stiffness)
+    near = isotropic(E=constants["E"], nu=constants["nu"])
+    return bool(np.abs(near - stiffness).max() <= 1e-12 * np.abs(near).max())
+
+
 def _form(given: set[str]) -> tuple[str, ...]:
     """The set of constants that was given, or the sentence that says what is wrong with it."""
     for form in FORMS:
@@ -160,7 +192,8 @@ def _form(given: set[str]) -> tuple[str, ...]:
     unknown = sorted(given - known)
     if unknown:
         raise ParameterError(
-            f"law 'elastic': unknown key {', '.join(unknown)}, expected one of the sets {choices}."
+            f"law 'elastic': unknown key {', '.join(unknown)}, expected one of the sets {choices}; "
+            "with axes or euler for a material frame."
         )
     holding = [form for form in FORMS if given and given <= set(form)]
     if holding:

@@ -154,7 +154,7 @@ def _law(key: str, table: Any) -> PhaseLaw:
     if not isinstance(law, str) or law not in LAWS:
         raise ParameterError(f"table [{key}]: law {law!r} is unknown, expected one of {known}.")
     fields = getattr(LAWS[law], "__dataclass_fields__", {})  # a law may have such a key itself
-    thermal = {key: parameters.pop(key) for key in THERMAL_KEYS if key in set(table) - set(fields)}
+    thermal = {k: parameters.pop(k) for k in THERMAL_KEYS if k in table and k not in fields}
     try:
         return expanded(LAWS[law].from_table(parameters), thermal)
     except (ParameterError, ShapeError) as wrong:

@@ -9,7 +9,9 @@ import pytest
 
 from matnet.elasticity import cubic, isotropic, orthotropic, transversely_isotropic
 from matnet.errors import FileFormatError, ParameterError, ShapeError
+from matnet.mandel import rotate_stiffness, to_mandel
 from matnet.phases import LAWS, Elastic, PhaseLaw, Void, read_phases, write_phases
+from matnet.phases.frames import bunge_axes
 
 NAMES = ("matrix", "fibre", "void")
 FIBRE = {
@@ -77,6 +79,95 @@ def test_laws_are_values():
         law.stiffness[0, 0] = 2.0
 
 
+# material frames
+
+TURN = bunge_axes([20.0, 35.0, 50.0])
+CONSTANTS = {
+    "orthotropic": FIBRE,
+    "transversely isotropic": AXIAL,
+    "cubic": {"C11": 3.0, "C12": 1.0, "C44": 2.0},
+    "full": {"stiffness": np.diag([1.0, 2, 3, 4, 5, 6]).tolist()},
+}
+
+
+@pytest.mark.parametrize("constants", CONSTANTS.values(), ids=list(CONSTANTS))
+def test_a_material_frame_turns_the_stiffness(constants):
+    turned = Elastic(**constants, axes=TURN)
+    straight = Elastic(**constants)
+    wanted = rotate_stiffness(straight.stiffness, TURN)
+    assert np.abs(turned.stiffness - wanted).max() < 1e-14 * np.abs(wanted).max()
+    assert np.array_equal(turned.stiffness, turned.stiffness.T) and turned != straight
+    # the energy of a strain that is turned along is the same
+    tensor = np.array([[1.0, 0.2, 0.3], [0.2, -2.0, 0.5], [0.3, 0.5, 0.7]])
+    energies = [
+        law.evaluate(to_mandel(strain)[None], 0.0, np.empty((1, 0))).energy[0, 0]
+        for law, strain in ((straight, tensor), (turned, TURN @ tensor @ TURN.T))
+    ]
+    assert energies[1] == pytest.approx(energies[0], rel=1e-13)
+
+
+def test_the_columns_of_axes_are_the_material_axes():
+    onto_2 = [[0, 0, 1], [1, 0, 0], [0, 1, 0]]  # 1 -> 2, 2 -> 3, 3 -> 1
+    compliance = np.linalg.inv(Elastic(**FIBRE, axes=onto_2).stiffness)
+    moduli = 1.0 / np.diag(compliance)
+    assert moduli[:3] == pytest.approx([FIBRE["E3"], FIBRE["E1"], FIBRE["E2"]], rel=1e-12)
+    assert moduli[3:] == pytest.approx(  # 12 is the material's 13, and so on
+        [2 * FIBRE["G13"], 2 * FIBRE["G23"], 2 * FIBRE["G12"]], rel=1e-12
+    )
+
+
+def test_euler_angles_are_those_of_bunge():
+    c1, s1, c, s, c2, s2 = (f(np.radians(a)) for a in (20.0, 35.0, 50.0) for f in (np.cos, np.sin))
+    g = [  # Bunge 1982, eq. 2.50: from the sample frame to the crystal's
+        [c1 * c2 - s1 * s2 * c, s1 * c2 + c1 * s2 * c, s2 * s],
+        [-c1 * s2 - s1 * c2 * c, -s1 * s2 + c1 * c2 * c, c2 * s],
+        [s1 * s, -c1 * s, c],
+    ]
+    assert np.abs(TURN - np.transpose(g)).max() < 1e-15
+    by_angles = Elastic(**FIBRE, euler=[20.0, 35, 50])
+    assert np.allclose(by_angles.stiffness, Elastic(**FIBRE, axes=TURN).stiffness, rtol=1e-13)
+
+
+@pytest.mark.parametrize("frame", [{"axes": TURN.tolist()}, {"euler": (20, 35.0, 50.0)}])
+def test_laws_with_frames_are_written_and_pickled(frame, tmp_path):
+    law = Elastic(**FIBRE, **frame)
+    write_phases(tmp_path / "phases.toml", {"fibre": law})
+    assert read_phases(tmp_path / "phases.toml", ("fibre",)) == {"fibre": law}
+    assert pickle.loads(pickle.dumps(law)) == law
+
+
+def test_turned_isotropic_laws_stay_isotropic():
+    assert Elastic(E=1.0, nu=0.3, euler=[10, 20, 30]).isotropic
+    assert Elastic(E=1.0, nu=0.3).isotropic and not Elastic(**AXIAL).isotropic
+
+
+@pytest.mark.parametrize(
+    ("frame", "text"),
+    [
+        ({"axes": np.eye(3), "euler": [0, 0, 0]}, "axes and euler came, expected one of them"),
+        ({"axes": -np.eye(3)}, "axes is no rotation matrix (off by 0.0e+00, determinant -1)"),
+        ({"axes": 1.01 * np.eye(3)}, "axes is no rotation matrix (off by 1.0e-02"),
+        ({"axes": [1, 0, 0]}, "axes = [1, 0, 0], expected a rotation matrix (3, 3)"),
+        ({"axes": [[1], 2]}, "axes = [[1], 2], expected a rotation matrix (3, 3)"),
+        ({"euler": 30}, "euler = 30, expected 3 angles in degrees"),
+        ({"euler": [0, 0, np.nan]}, "euler = [0, 0, nan], expected 3 angles in degrees"),
+    ],
+)
+def test_wrong_frames_get_one_sentence(frame, text):
+    with pytest.raises(ParameterError) as caught:
+        Elastic(**FIBRE, **frame)
+    assert str(caught.value).startswith("law 'elastic': ") and text in str(caught.value)
+
+
+def test_elastic_stores_the_work_and_dissipates_nothing():
+    law = Elastic(**FIBRE, axes=TURN)
+    strain = np.random.default_rng(0).normal(size=(20, 6))
+    out = law.evaluate(strain, 0.0, np.empty((20, 0)))
+    assert np.allclose(out.stress, strain @ law.stiffness, rtol=1e-13, atol=1e-12)
+    assert np.allclose(out.energy[:, 0], 0.5 * np.einsum("ni,ni->n", out.stress, strain))
+    assert not out.energy[:, 1].any()
+
+
 def test_void_has_no_stiffness_and_no_parameters():
     assert not Void().stiffness.any() and isinstance(Void(), PhaseLaw)
     with pytest.raises(ParameterError, match="law 'void' takes no parameters, but E came"):
@@ -114,7 +205,7 @@ def test_stiffness_of_wrong_shape_is_a_shape_error():
 
 
 def test_the_registry_knows_every_law_by_its_name():
-    assert {"elastic": Elastic, "void": Void} == LAWS
+    assert LAWS["elastic"] is Elastic and LAWS["void"] is Void
     assert all(name == law.law for name, law in LAWS.items())
 
 
@@ -181,7 +272,7 @@ def test_unwritable_file_is_named(tmp_path):
         ("matrix = 3\nfibre = 3\n", "'matrix' stands outside a table"),
         (
             MATRIX + "[fibre]\nE = 1\n",
-            "table [fibre] has no key 'law', expected one of elastic, void",
+            "table [fibre] has no key 'law', expected one of elastic, ",
         ),
         (MATRIX + '[fibre]\nlaw = "steel"\n', "table [fibre]: law 'steel' is unknown"),
         (MATRIX + "[fibre]\nlaw = []\n", "table [fibre]: law [] is unknown"),
