@@ -7,22 +7,44 @@
 * ``from_table`` and ``to_table``: from and to the keys of its TOML table.
 """
 
+from matnet.phases.backstress import ArmstrongFrederick, Prager
 from matnet.phases.base import PhaseLaw, PhaseUpdate
+from matnet.phases.damage import Damage
+from matnet.phases.drucker_prager import DruckerPrager
 from matnet.phases.elastic import Elastic
+from matnet.phases.hardening import Linear, LinearVoce, PowerLaw, Swift, Tabulated, Voce
+from matnet.phases.j2 import J2
+from matnet.phases.rates import JohnsonCook, Norton, Perzyna
 from matnet.phases.thermal import ThermalExpansion
 from matnet.phases.toml import LAWS, read_phases, write_phases
 from matnet.phases.user import UserLaw
 from matnet.phases.viscoelastic import Viscoelastic
+from matnet.phases.viscoplastic import Viscoplastic
 from matnet.phases.void import Void
 
 __all__ = [
+    "J2",
     "LAWS",
+    "ArmstrongFrederick",
+    "Damage",
+    "DruckerPrager",
     "Elastic",
+    "JohnsonCook",
+    "Linear",
+    "LinearVoce",
+    "Norton",
+    "Perzyna",
     "PhaseLaw",
     "PhaseUpdate",
+    "PowerLaw",
+    "Prager",
+    "Swift",
+    "Tabulated",
     "ThermalExpansion",
     "UserLaw",
     "Viscoelastic",
+    "Viscoplastic",
+    "Voce",
     "Void",
     "read_phases",
     "write_phases",

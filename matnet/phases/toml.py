@@ -22,9 +22,13 @@ from typing import Any
 from matnet.atomic import whole_file
 from matnet.errors import FileFormatError, ParameterError, ShapeError
 from matnet.phases.base import PhaseLaw
+from matnet.phases.damage import Damage
+from matnet.phases.drucker_prager import DruckerPrager
 from matnet.phases.elastic import Elastic
+from matnet.phases.j2 import J2
 from matnet.phases.thermal import THERMAL_KEYS, expanded
 from matnet.phases.viscoelastic import Viscoelastic
+from matnet.phases.viscoplastic import Viscoplastic
 from matnet.phases.void import Void
 
 if sys.version_info >= (3, 11):
@@ -37,8 +41,12 @@ __all__ = ["LAWS", "read_phases", "write_phases"]
 LAWS: dict[str, type[PhaseLaw]] = {
     cls.law: cls
     for cls in (
+        Damage,
+        DruckerPrager,
         Elastic,
+        J2,
         Viscoelastic,
+        Viscoplastic,
         Void,
     )
 }
@@ -166,11 +174,19 @@ def _quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
+def _key(key: str) -> str:
+    bare = key.isascii() and key.replace("-", "").replace("_", "").isalnum()
+    return key if bare else _quoted(key)
+
+
 def _value(value: Any) -> str:
     if isinstance(value, str):
         return _quoted(value)
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, Mapping):  # an inline table
+        entries = (f"{_key(key)} = {_value(entry)}" for key, entry in value.items())
+        return "{ " + ", ".join(entries) + " }" if value else "{}"
     if isinstance(value, (list, tuple)):
         return "[" + ", ".join(_value(entry) for entry in value) + "]"
     return repr(value)  # the shortest text that reads back to the same number
