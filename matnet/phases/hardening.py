@@ -37,7 +37,7 @@ __all__ = [
 LINEAR, EXPONENTIAL, POWER, TABLE = 0, 1, 2, 3
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", forceinline=True)
 def yield_stress(shape, par, start, table, p):
     """Yield stress and its slope at p.
 

@@ -87,7 +87,7 @@ def state_names(n_backstresses: int) -> tuple[str, ...]:
     return (*(f"eps_p_{part}" for part in parts), "p", *back)
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", forceinline=True)
 def _relative_stress(dp, par, trial, state_n, scratch):
     """B and W in the first rows of scratch; q(B), sqrt(3/2) m : W, and the sums of theta C."""
     for k in range(6):
@@ -112,7 +112,7 @@ def _relative_stress(dp, par, trial, state_n, scratch):
     return ROOT_3_2 * norm, turn, drag, drag_slope
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", forceinline=True)
 def _residual(x, rate, dt, par, trial, state_n, scratch):
     """r and dr/dx at x (z for overstress, else dp); then dp, the flow stress, D and q(B)."""
     n = par[RATE_B]
@@ -137,7 +137,7 @@ def _residual(x, rate, dt, par, trial, state_n, scratch):
     return r, -fall, dp, flow, d, q_b
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", forceinline=True)
 def _bracket(q_bound, overstress, dt, par, trial, state_n, scratch):
     """Which rate branch holds, a bracket of the root, and where to start."""
     rate = int(par[RATE])
@@ -153,7 +153,7 @@ def _bracket(q_bound, overstress, dt, par, trial, state_n, scratch):
     return rate, low, high, low
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", forceinline=True)
 def _solve(q_bound, overstress, dt, par, trial, state_n, scratch):
     """Whether r = 0 was reached; there, dp, the flow stress, D and q(B)."""
     rate, low, high, x = _bracket(q_bound, overstress, dt, par, trial, state_n, scratch)
@@ -178,7 +178,7 @@ def _solve(q_bound, overstress, dt, par, trial, state_n, scratch):
     return False, dp, flow, d, q_b
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", forceinline=True)
 def _fill_isotropic(bulk, shear2, tangent):
     for i in range(6):
         for j in range(6):
@@ -186,7 +186,7 @@ def _fill_isotropic(bulk, shear2, tangent):
         tangent[i, i] += shear2
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", forceinline=True)
 def _stand(par, dt, vol, q_trial, yield_now, stress, tangent, energy):
     """No flow: the trial stress is the stress."""
     bulk, shear = par[BULK], par[SHEAR]
@@ -204,7 +204,7 @@ def _stand(par, dt, vol, q_trial, yield_now, stress, tangent, energy):
     _fill_isotropic(bulk, shear2, tangent)
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", forceinline=True)
 def _flow(par, vol, dp, flow, d, q_b, stress, state, tangent, energy):
     """Stress, plastic strain, tangent and energies from dp; tangent holds B and W on entry."""
     bulk, shear = par[BULK], par[SHEAR]
@@ -245,7 +245,7 @@ def _flow(par, vol, dp, flow, d, q_b, stress, state, tangent, energy):
             tangent[i, j] += (mm * m[i] + wm * (w[i] - along * m[i])) * m[j]
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", forceinline=True)
 def _move_backstresses(par, dp, state_n, state, energy):
     """Backstresses at the end from the plastic strain there, their energies added."""
     for i in range(int(par[N_BACK])):
@@ -260,7 +260,7 @@ def _move_backstresses(par, dp, state_n, state, energy):
         energy[1] += 1.5 * gamma * square / c * dp
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", forceinline=True)
 def radial_return_point(
     strain, dt, temperature, parameters, state_n, stress, state, tangent, energy
 ):
