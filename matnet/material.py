@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from enum import IntEnum
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,17 +12,14 @@ import numpy as np
 from matnet.elasticity import orthotropic_constants
 from matnet.errors import ParameterError, RangeWarning, require_shape
 from matnet.network import Network
+from matnet.online import solvers
+from matnet.online.layout import HEADER, StateLayout
+from matnet.online.options import SolverOptions
+from matnet.online.solution import Solution, Status
 from matnet.phases import PhaseLaw, Void
+from matnet.phases.base import require_time_step, temperatures
 
 __all__ = ["Material", "Status", "Update"]
-
-
-class Status(IntEnum):
-    """What became of a point in `Material.update`."""
-
-    OK = 0
-    NOT_FINITE = 1  # the strain that came in is NaN or infinite
-    NOT_CONVERGED = 2  # the caller cuts its step
 
 
 class Update(NamedTuple):
@@ -43,7 +39,9 @@ class Update(NamedTuple):
 class Material:
     r"""A network whose phases have laws: strain in, stress, tangent and state out.
 
-    With linear phases the response is :math:`\sigma = C^H : \varepsilon`.
+    The base nodes' laws and the continuity of tractions across all interfaces of the tree are
+    solved together, implicitly in time. With linear phases the response is
+    :math:`\sigma = C^H : \varepsilon`.
 
     Parameters
     ----------
@@ -51,6 +49,8 @@ class Material:
         The tree.
     phases : mapping
         Law of each phase by name. A phase called ``void`` may be left out.
+    options : SolverOptions
+        Solver, tolerance, limits.
 
     Raises
     ------
@@ -74,7 +74,10 @@ class Material:
 
     network: Network
     phases: Mapping[str, PhaseLaw]
+    options: SolverOptions = field(default_factory=SolverOptions)
     stiffness: np.ndarray = field(init=False)
+    layout: StateLayout = field(init=False, repr=False)
+    compiled: dict[str, Any] = field(init=False, repr=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         laws = _laws(self.network.phase_names, self.phases)
@@ -83,6 +86,7 @@ class Material:
         stiffness = self.network.homogenize(np.stack([law.stiffness for law in laws.values()]))
         stiffness.setflags(write=False)
         object.__setattr__(self, "stiffness", stiffness)
+        object.__setattr__(self, "layout", StateLayout(self.network, laws))
 
     @classmethod
     def from_laws(cls, network: Network, laws: Mapping[str, PhaseLaw]) -> Material:
@@ -103,16 +107,27 @@ class Material:
         )
         return cls(network=point, phases={"solid": law})
 
+    def with_options(self, **options: Any) -> Material:
+        """A copy with other `SolverOptions`, such as ``tol=1e-10``."""
+        return replace(self, options=replace(self.options, **options))
+
     @property
     def n_state(self) -> int:
-        """Number of internal variables per point; 0 for linear phases."""
-        return 0
+        """Number of internal variables per point; 0 for linear phases. See `layout`."""
+        return self.layout.n_state
+
+    @property
+    def rate_dependent(self) -> bool:
+        """Whether the response depends on the length of the step."""
+        return any(law.rate_dependent for law in self.phases.values())
 
     def initial_state(self, n_points: int) -> np.ndarray:
         """State (n_points, n_state) of the virgin material."""
-        return np.zeros((n_points, self.n_state))
+        return self.layout.initial(n_points)
 
-    def update(self, strain: Any, dt: float, state_n: np.ndarray) -> Update:
+    def update(
+        self, strain: Any, dt: float, state_n: np.ndarray, temperature: Any = None
+    ) -> Update:
         """Stress, consistent tangent and state at the end of a step, for a batch of points.
 
         Parameters
@@ -120,26 +135,52 @@ class Material:
         strain : (n, 6)
             Total strain at the end of the step, Mandel [-].
         dt : float
-            Length of the step [time unit], >= 0.
+            Length of the step [time unit], >= 0; > 0 if a law depends on the rate.
         state_n : (n, n_state)
             State at the start of the step; never changed.
+        temperature : float or (n,), optional
+            At the end of the step; each law's reference temperature if not given.
 
         Returns
         -------
         Update
-            stress (n, 6), tangent (n, 6, 6) read-only, state (n, n_state), status (n,).
+            stress (n, 6), tangent (n, 6, 6), state (n, n_state), status (n,). Points whose status
+            is not ``Status.OK`` have NaN and their old state: cut the step.
 
         Raises
         ------
         ShapeError, ParameterError
-            An array has the wrong shape, or dt is negative or not finite. Bad strains are no error
-            but a status.
+            An array has the wrong shape, dt is out of range, or a temperature is not finite. Bad
+            strains are no error but a status.
         """
-        eps = np.asarray(strain, dtype=float)
+        eps, kelvin = self._checked(strain, dt, state_n, temperature)
+        if self.layout.linear:
+            return self._linear(eps, state_n)
+        result = solvers.solve(self, eps, dt, state_n, kelvin, local=False)
+        return Update(result.stress, result.tangent, result.state, result.status)
+
+    def solve(
+        self, strain: Any, dt: float, state_n: np.ndarray, temperature: Any = None
+    ) -> Solution:
+        """As `update`, with the number of iterations and the fields in the base nodes."""
+        eps, kelvin = self._checked(strain, dt, state_n, temperature)
+        if not self.layout.linear:
+            return solvers.solve(self, eps, dt, state_n, kelvin, local=True)
+        blank = np.zeros((len(eps), HEADER + 3 * self.network.n_blocks))
+        result = solvers.solve(self, eps, dt, blank, kelvin, local=True)
+        return replace(result, state=state_n.copy())
+
+    def _checked(
+        self, strain: Any, dt: float, state_n: np.ndarray, temperature: Any
+    ) -> tuple[np.ndarray, np.ndarray]:
+        eps = np.array(strain, dtype=float, order="C")
         require_shape("strain", eps, (None, 6))
         require_shape("state_n", state_n, (len(eps), self.n_state))
-        if not 0.0 <= dt < np.inf:
-            raise ParameterError(f"dt = {dt:g}, expected a finite time >= 0.")
+        require_time_step(dt, rate_dependent=self.rate_dependent)
+        return eps, temperatures(temperature, len(eps), np.nan)
+
+    def _linear(self, eps: np.ndarray, state_n: np.ndarray) -> Update:
+        """Without internal variables: one multiplication."""
         finite = np.isfinite(eps).all(axis=1)
         tangent = np.broadcast_to(self.stiffness, (len(eps), 6, 6))
         if finite.all():
@@ -152,9 +193,17 @@ class Material:
         status = np.where(finite, Status.OK, Status.NOT_FINITE).astype(np.int8)
         return Update(stress, tangent, state_n.copy(), status)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # addresses of compiled code mean nothing to another process
+        return (_rebuild, (self.network, dict(self.phases), self.options))
+
     def __str__(self) -> str:
         laws = ", ".join(f"{name}: {law!r}" for name, law in self.phases.items())
         return f"{self.network.kind.upper()} material, {laws}"
+
+
+def _rebuild(network: Network, phases: dict[str, PhaseLaw], options: SolverOptions) -> Material:
+    return Material(network=network, phases=phases, options=options)
 
 
 def _warn_beyond_contrast(network: Network, laws: Mapping[str, PhaseLaw]) -> None:

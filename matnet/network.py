@@ -197,6 +197,11 @@ class Network:
         return np.bincount(self.base_phase, self.weights, minlength=self.n_phases)
 
     @property
+    def turns(self) -> np.ndarray:
+        """`rotations` as Mandel matrices (n_base, 6, 6); (0, 6, 6) without rotations."""
+        return self._turns
+
+    @property
     def first_fractions(self) -> np.ndarray:
         """Fraction f1 (n_blocks,) of the first child in each block."""
         return self._first

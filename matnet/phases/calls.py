@@ -32,14 +32,13 @@ what the address ``point`` is for.
 # mypy: disable-error-code="no-untyped-def, call-arg, var-annotated"
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
-from numba import cfunc, njit, prange, types
+from numba import njit, prange, types
 from numba.extending import intrinsic
 
+from matnet.addresses import address_of, call_at
 from matnet.simd import LANES
 
 __all__ = [
@@ -59,48 +58,26 @@ POINT_KERNEL = types.int64(_F1, _F8, _F8, _F1, _F1, _F1, _F1, _F2, _F1)
 LANE_KERNEL = types.int64(types.int64, types.int64, _F3, _F1, _F1, _F1, _F3, _F3, _F3, _F3, _F3)
 
 
-def _caller(signature: Any) -> Any:
-    """Calls the function of this signature that lies at an address."""
-
-    def lower(context, builder, _, args):
-        kinds = [context.get_value_type(kind) for kind in signature.args]
-        function = ir.FunctionType(context.get_value_type(signature.return_type), kinds)
-        return builder.call(builder.inttoptr(args[0], function.as_pointer()), args[1:])
-
-    return types.int64(types.int64, *signature.args), lower
-
-
 @intrinsic
 def call_point(typing, address, strain, dt, temperature, par, state_n, stress, state, tangent, e):
     """The point kernel at an address; arguments as in the module's text."""
-    return _caller(POINT_KERNEL)
+    return call_at(POINT_KERNEL)
 
 
 @intrinsic
 def call_lanes(typing, address, point, active, strain, dt, temperature, par, sn, stress, s, c, e):
     """The lane kernel at an address; arguments as in the module's text."""
-    return _caller(LANE_KERNEL)
-
-
-@functools.cache
-def _compiled(kernel: Any, signature: Any) -> Any:
-    function = getattr(kernel, "py_func", kernel)
-    try:
-        return cfunc(signature, cache=True, error_model="numpy")(function)
-    except RuntimeError as wrong:  # typed at a prompt: there is no file to cache it beside
-        if "cannot cache" not in str(wrong):
-            raise
-        return cfunc(signature, error_model="numpy")(function)
+    return call_at(LANE_KERNEL)
 
 
 def point_address(kernel: Any) -> int:
     """Address of a point kernel, compiled at the first call and cached on disk."""
-    return int(_compiled(kernel, POINT_KERNEL).address)
+    return address_of(kernel, POINT_KERNEL)
 
 
 def lane_address(kernel: Any) -> int:
     """Address of a lane kernel, compiled at the first call and cached on disk."""
-    return int(_compiled(kernel, LANE_KERNEL).address)
+    return address_of(kernel, LANE_KERNEL)
 
 
 @njit(cache=True, error_model="numpy")
