@@ -166,7 +166,7 @@ class Material:
         eps, kelvin = self._checked(strain, dt, state_n, temperature)
         if not self.layout.linear:
             return solvers.solve(self, eps, dt, state_n, kelvin, local=True)
-        blank = np.zeros((len(eps), HEADER + 3 * self.network.n_blocks))
+        blank = np.zeros((len(eps), HEADER + 6 * self.network.n_blocks))
         result = solvers.solve(self, eps, dt, blank, kelvin, local=True)
         return replace(result, state=state_n.copy())
 

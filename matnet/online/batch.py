@@ -97,16 +97,20 @@ def gather(plan, points, work, i, k, dt):
     finite = 1
     for c in range(6):
         work.macro_n[0, c, k] = points.state_n[i, c]
+        work.macro_before[0, c, k] = points.state_n[i, HEADER - 6 + c]
         work.macro[0, c, k] = points.strain[i, c]
         if not np.isfinite(points.strain[i, c]):
             finite = 0
     if not finite:
         work.macro[0, :, k] = 0.0
+    n_jumps = 3 * plan.nodes.shape[0]
     column = HEADER
     for b in range(plan.nodes.shape[0]):
         for c in range(3):
             work.start[b, c, k] = points.state_n[i, column]
+            work.before[b, c, k] = points.state_n[i, column + n_jumps]
             column += 1
+    column += n_jumps
     for row in range(plan.first_row[-1]):
         work.state_n[0, row, k] = points.state_n[i, column + row]
     for p in range(plan.kind.shape[0]):
@@ -127,6 +131,7 @@ def scatter(plan, points, work, i, k):
     for c in range(6):
         points.stress[i, c] = work.stress[root, c, k]
         points.state[i, c] = work.macro[0, c, k]
+        points.state[i, HEADER - 6 + c] = work.macro[0, c, k] - points.state_n[i, c]
         for d in range(6):
             upper = 6 * min(c, d) + max(c, d) if plan.symmetric else 6 * c + d
             points.tangent[i, c, d] = work.tangent[root, upper, k]
@@ -140,7 +145,10 @@ def scatter(plan, points, work, i, k):
     for b in range(n_blocks):
         for c in range(3):
             points.state[i, column] = work.trial[b, c, k]
+            moved = work.trial[b, c, k] - points.state_n[i, column]
+            points.state[i, column + 3 * n_blocks] = moved
             column += 1
+    column += 3 * n_blocks
     for row in range(plan.first_row[-1]):
         points.state[i, column + row] = work.state[0, row, k]
     if points.base_strain.shape[0] > 0:

@@ -2,8 +2,8 @@ r"""The two sweeps of the tree Newton, for eight points at once.
 
 Nodes of the tree are base nodes 0 .. n_base - 1, then blocks; block k is node ``n_base + k``.
 Arrays have the node first and the lanes last: strain and stress (n_nodes, 6, LANES), tangent
-(n_nodes, 36, LANES) by rows. With the children's stresses s and tangents C linearised at their current strains,
-traction continuity across a block's interface reads
+(n_nodes, 36, LANES) by rows. With the children's stresses s and tangents C linearised at their
+current strains, traction continuity across a block's interface reads
 
 .. math::
     H^T (s_1 + C_1 (\delta\varepsilon + f_2 H \delta a)) =
@@ -52,7 +52,7 @@ _F1, _F2, _F3 = types.float64[::1], types.float64[:, ::1], types.float64[:, :, :
 _I2 = types.int64[:, ::1]
 CONDENSE = types.void(_F3, _F3, _F3, _F3, _F3, _F1, _F1, _F1, _F2, _I2)
 DISTRIBUTE = types.void(_F3, _F3, _F3, _F3, _F3, _F3, _F3, _F1, types.int64, _F1, _F2, _I2)
-PREDICT = types.void(_F3, _F3, _F3, _F3, _F3, _F1, _F2, _I2)
+PREDICT = types.void(_F3, _F3, _F3, _F3, _F3, _F1, _F3, _F1, _F2, _I2)
 
 
 @intrinsic
@@ -68,7 +68,7 @@ def call_distribute(typing, at, d_eps, eps, jump, gap, acc, trial, step, alpha, 
 
 
 @intrinsic
-def call_predict(typing, at, correction, strain, concentration, start, trial, fraction, n, nodes):
+def call_predict(typing, at, d_eps, eps, concentration, start, before, share, trial, f, n, nodes):
     """`predict`."""
     return call_at(PREDICT)
 
@@ -467,12 +467,16 @@ def distribute(
 
 
 @kernel
-def predict(correction, strain, concentration, start, trial, fraction, normals, nodes):
-    """Root to leaves: the first trial, ``start + J d_eps`` with J of the initial stiffness.
+def predict(
+    correction, strain, concentration, start, before, share, trial, fraction, normals, nodes
+):
+    """Root to leaves: the first trial, ``start + share * before + J correction``.
 
-    The root's `strain` and `correction` (its increment) are given; concentration (n_blocks, 3, 6)
-    is J; start and trial (n_blocks, 3, LANES).
+    The root's `strain` and `correction` (the part of its increment that is taken as elastic) are
+    given; concentration (n_blocks, 3, 6) is J of the initial stiffness; share (LANES,) of the last
+    step's increments `before`; start, before and trial (n_blocks, 3, LANES).
     """
+    part = load(share, 0)
     first = strain.shape[0] - nodes.shape[0]
     for k in range(nodes.shape[0]):
         i, j, node = nodes[k, 0], nodes[k, 1], first + k
@@ -485,6 +489,6 @@ def predict(correction, strain, concentration, start, trial, fraction, normals, 
             dot6((c[2, 0], c[2, 1], c[2, 2], c[2, 3], c[2, 4], c[2, 5]), d_eps),
         )
         hand_down(correction, node, i, j, f1, n, d_a)
-        a = mix3(1.0, load3(start, 3 * k), 1.0, d_a)
+        a = mix3(1.0, mix3(1.0, load3(start, 3 * k), part, load3(before, 3 * k)), 1.0, d_a)
         store3(trial, 3 * k, a)
         hand_down(strain, node, i, j, f1, n, a)

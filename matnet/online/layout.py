@@ -13,7 +13,7 @@ from matnet.phases import PhaseLaw
 
 __all__ = ["StateLayout"]
 
-HEADER = 8
+HEADER = 14
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -26,14 +26,17 @@ class StateLayout:
     0 .. 5                macroscopic strain, Mandel
     6                     stored energy density (mean over the base nodes)
     7                     energy density dissipated since the start
-    8 .. 8 + 3 n_blocks   jump vector of each block, in the network's order
+    8 .. 13               macroscopic strain increment of the last step
+    next 3 n_blocks       jump vector of each block, in the network's order
+    next 3 n_blocks       their increments in the last step
     the rest              for each phase in order, for each of its base nodes in
                           ascending order: the law's internal variables
     ====================  ==========================================================
 
     With linear phases only, there is no state at all. The children of a block with strain eps have
     the strains ``eps + f2 H a`` and ``eps - f1 H a``, a being the jump vector and H that of the
-    block's normal. State variables of anisotropic laws are in the base node's own frame.
+    block's normal. State variables of anisotropic laws are in the base node's own frame. The
+    increments only serve to guess the next step; zeros are always right.
     """
 
     network: Network
@@ -42,7 +45,7 @@ class StateLayout:
     starts: dict[str, int] = field(init=False)
 
     def __post_init__(self) -> None:
-        starts, column = {}, HEADER + 3 * self.network.n_blocks
+        starts, column = {}, HEADER + 6 * self.network.n_blocks
         for name, law in self.laws.items():
             starts[name] = column
             column += self.nodes(name).size * law.n_state
@@ -78,6 +81,12 @@ class StateLayout:
         """View (n, n_blocks, 3): jump vectors."""
         n_blocks = self.network.n_blocks
         return state[:, HEADER : HEADER + 3 * n_blocks].reshape(len(state), n_blocks, 3)
+
+    def jump_increments(self, state: np.ndarray) -> np.ndarray:
+        """View (n, n_blocks, 3): increments of the jump vectors in the last step."""
+        n_blocks = self.network.n_blocks
+        start = HEADER + 3 * n_blocks
+        return state[:, start : start + 3 * n_blocks].reshape(len(state), n_blocks, 3)
 
     def phase(self, state: np.ndarray, phase: str) -> np.ndarray:
         """View (n, nodes of the phase, the law's n_state); variables as in its `state_names`."""

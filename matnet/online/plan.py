@@ -72,7 +72,7 @@ class Plan(NamedTuple):
     @property
     def n_state(self) -> int:
         """Columns of the state, as in `matnet.online.layout.StateLayout`."""
-        return HEADER + 3 * len(self.nodes) + int(self.first_row[-1])
+        return HEADER + 6 * len(self.nodes) + int(self.first_row[-1])
 
 
 def make_plan(network: Network, laws: Mapping[str, PhaseLaw]) -> Plan:

@@ -34,6 +34,7 @@ __all__ = ["Work", "attempt", "continue_lane", "make_work", "prepare", "set_targ
 
 VOID, LINEAR, LAW = 0, 1, 2  # as in matnet.online.plan
 CONDENSE_AT, DISTRIBUTE_AT, PREDICT_AT = 0, 1, 2
+MOST_AHEAD = 4.0  # times the last increment that the next one is guessed from it
 SHORTEST = 2.0**-10  # of a Newton step
 ROUND_OFF = 1e-14  # of stiffness times strain: what is left of a stress after cancellation
 
@@ -49,6 +50,7 @@ class Work(NamedTuple):
     jump: np.ndarray  # (n_blocks, 18)
     gap: np.ndarray  # (n_blocks, 3)
     start: np.ndarray  # (n_blocks, 3) jump vectors at the start of the step
+    before: np.ndarray  # (n_blocks, 3) increments of the last step
     accepted: np.ndarray  # (n_blocks, 3)
     trial: np.ndarray  # (n_blocks, 3)
     step: np.ndarray  # (n_blocks, 3)
@@ -58,6 +60,7 @@ class Work(NamedTuple):
     local_strain: np.ndarray  # (n_base, 6)
     local_stress: np.ndarray  # (n_base, 6)
     local_tangent: np.ndarray  # (n_base, 36)
+    macro_before: np.ndarray  # (1, 6) increment of the last step
     macro_n: np.ndarray  # (1, 6)
     macro: np.ndarray  # (1, 6)
     dt: np.ndarray  # ()
@@ -83,12 +86,14 @@ def make_work(n_base, n_blocks, n_rows, n_local, n_phases):
         np.zeros((n_blocks, 3, LANES)),
         np.zeros((n_blocks, 3, LANES)),
         np.zeros((n_blocks, 3, LANES)),
+        np.zeros((n_blocks, 3, LANES)),
         np.zeros((n_base, 2, LANES)),
         np.zeros((1, n_rows, LANES)),
         np.zeros((1, n_rows, LANES)),
         np.zeros((n_local, 6, LANES)),
         np.zeros((n_local, 6, LANES)),
         np.zeros((n_local, 36, LANES)),
+        np.zeros((1, 6, LANES)),
         np.zeros((1, 6, LANES)),
         np.zeros((1, 6, LANES)),
         np.zeros(LANES),
@@ -368,13 +373,33 @@ def set_target(plan, work, begin, end):
     if plan.nodes.shape[0] == 0:
         store6(work.strain, 0, mix6(1.0 - end, old, end, new))
         return
-    store6(work.correction, 6 * root, scaled(mix6(-1.0, old, 1.0, new), end - begin))
+    # the part of the increment along the last one goes on as that did, the rest elastically
+    d_eps = scaled(mix6(-1.0, old, 1.0, new), end - begin)
+    before = load6(work.macro_before, 0)
+    length = dot6(before, before)
+    share = select(length > 0.0, dot6(before, d_eps) / length, 0.0)
+    share = select(share > 0.0, select(share < MOST_AHEAD, share, lane(MOST_AHEAD)), 0.0)
+    store(work.length, 0, share)
+    store6(
+        work.correction,
+        6 * root,
+        (
+            d_eps[0] - share * before[0],
+            d_eps[1] - share * before[1],
+            d_eps[2] - share * before[2],
+            d_eps[3] - share * before[3],
+            d_eps[4] - share * before[4],
+            d_eps[5] - share * before[5],
+        ),
+    )
     call_predict(
         plan.sweeps[PREDICT_AT],
         work.correction,
         work.strain,
         plan.concentration,
         work.start,
+        work.before,
+        work.length,
         work.trial,
         plan.fraction,
         plan.normals,
