@@ -11,6 +11,7 @@ from matnet.phases.backstress import ArmstrongFrederick, Prager
 from matnet.phases.base import PhaseLaw, PhaseUpdate
 from matnet.phases.damage import Damage
 from matnet.phases.drucker_prager import DruckerPrager
+from matnet.phases.ductile_damage import DuctileDamage, ExponentialDamage, LemaitreDamage
 from matnet.phases.elastic import Elastic
 from matnet.phases.hardening import Linear, LinearVoce, PowerLaw, Swift, Tabulated, Voce
 from matnet.phases.j2 import J2
@@ -28,8 +29,11 @@ __all__ = [
     "ArmstrongFrederick",
     "Damage",
     "DruckerPrager",
+    "DuctileDamage",
     "Elastic",
+    "ExponentialDamage",
     "JohnsonCook",
+    "LemaitreDamage",
     "Linear",
     "LinearVoce",
     "Norton",

@@ -24,6 +24,7 @@ from matnet.errors import FileFormatError, ParameterError, ShapeError
 from matnet.phases.base import PhaseLaw
 from matnet.phases.damage import Damage
 from matnet.phases.drucker_prager import DruckerPrager
+from matnet.phases.ductile_damage import DuctileDamage
 from matnet.phases.elastic import Elastic
 from matnet.phases.j2 import J2
 from matnet.phases.thermal import THERMAL_KEYS, expanded
@@ -43,6 +44,7 @@ LAWS: dict[str, type[PhaseLaw]] = {
     for cls in (
         Damage,
         DruckerPrager,
+        DuctileDamage,
         Elastic,
         J2,
         Viscoelastic,
