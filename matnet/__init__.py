@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from matnet import elasticity, paths, phases
+    from matnet.checks import check_material
     from matnet.files import read_network as load
     from matnet.material import Material
     from matnet.network import Network
@@ -26,6 +27,7 @@ __all__ = [
     "Network",
     "Response",
     "__version__",
+    "check_material",
     "drive",
     "elasticity",
     "load",
@@ -39,6 +41,7 @@ _PUBLIC = {
     "Material": ("matnet.material", "Material"),
     "Network": ("matnet.network", "Network"),
     "Response": ("matnet.point", "Response"),
+    "check_material": ("matnet.checks", "check_material"),
     "drive": ("matnet.point", "drive"),
     "elasticity": ("matnet.elasticity", ""),
     "load": ("matnet.files", "read_network"),

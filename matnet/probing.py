@@ -212,7 +212,7 @@ class Probe:
                 found = min(found, float(sizes[departs.any(axis=1).argmax()]))
         return found if np.isfinite(found) else DEFAULT_STRAIN
 
-    def branches(self, step: Step) -> list[str]:
+    def branches(self, step: Step, *, by_rank: bool = True) -> list[str]:
         """A name per point: which groups of variables changed, and the rank of the tangent."""
         groups: dict[str, list[int]] = {}
         for index, name in enumerate(self.law.state_names):
@@ -224,14 +224,15 @@ class Probe:
         }
         tangent = np.where(np.isfinite(out.tangent), out.tangent, 0.0)
         largest = np.abs(tangent).max(axis=(1, 2))
-        rank = np.linalg.matrix_rank(tangent, tol=1e-9 * np.maximum(largest, 1e-9 * self.modulus))
+        rank = np.linalg.matrix_rank(tangent, tol=1e-7 * np.maximum(largest, 1e-3 * self.modulus))
         virgin = np.abs(tangent - self.stiffness).max(axis=(1, 2)) <= 1e-9 * self.modulus
         names = []
         for i in range(len(step.strain)):
             changed = [name for name, moves in moved.items() if moves[i]]
             kept = "elastic" if virgin[i] else "state kept"
             text = ", ".join(changed) or kept
-            names.append(text if rank[i] == 6 or not changed else f"{text}, rank {rank[i]}")
+            full = rank[i] == 6 or not changed or not by_rank
+            names.append(text if full else f"{text}, rank {rank[i]}")
         return names
 
 
@@ -289,7 +290,7 @@ def central_difference(probe: Probe, step: Step) -> tuple[np.ndarray, np.ndarray
     branch of its centre or fails.
     """
     n = len(step.strain)
-    names = probe.branches(step)
+    names = probe.branches(step, by_rank=False)
     best, error = np.full((n, 6, 6), np.nan), np.full(n, np.inf)
     last: np.ndarray | None = None
     sizes = np.linalg.norm(step.strain, axis=1) + probe.strain_scale
@@ -315,7 +316,7 @@ def _stencil(probe: Probe, step: Step, h: float, names: list[str]) -> np.ndarray
     out = probe.evaluate(strains, step.dt, olds)
     stress = out.stress.reshape(n, 4, 6, 6)
     derivative = np.einsum("o,noci->nic", weights, stress)
-    around = probe.branches(Step(strains, step.dt, olds, out))
+    around = probe.branches(Step(strains, step.dt, olds, out), by_rank=False)
     for i in range(n):
         here = slice(24 * i, 24 * i + 24)
         same = all(name == names[i] for name in around[here])
