@@ -146,11 +146,14 @@ class _Exponential(Hardening):
 
     def _check(self) -> None:
         require_positive(self, "sig_y", "b")
-        require_finite(f"{type(self).__name__}: Q", self.Q)
+        owner = type(self).__name__
+        if isinstance(self.Q, bool) or not isinstance(self.Q, (int, float, np.number)):
+            raise ParameterError(f"{owner}: Q = {self.Q!r}, expected a number.")
+        require_finite(f"{owner}: Q", self.Q)
         if self.sig_y + self.Q <= 0.0:
             raise ParameterError(
-                f"{type(self).__name__}: Q = {self.Q:g}, expected more than "
-                f"-sig_y = {-self.sig_y:g}, so that the yield stress stays positive."
+                f"{owner}: Q = {self.Q:g}, expected more than -sig_y = {-self.sig_y:g}, so that "
+                "the yield stress stays positive."
             )
 
     @property
@@ -362,7 +365,7 @@ class Tabulated(Hardening):
     def lowest_slope(self) -> float:
         """Slope of the steepest descent, else 0."""
         slopes = np.diff(self.sig_y) / np.diff(self.p)
-        return float(min(0.0, *slopes))
+        return float(slopes.min(initial=0.0))
 
 
 def _numbers(name: str, values: Any) -> tuple[float, ...]:

@@ -97,7 +97,7 @@ class Norton(FlowRate):
     def __post_init__(self) -> None:
         require_positive(self, "A")
         _require_exponent(self)
-        if abs(math.log(self.A) / self.n) > 300.0:
+        if abs(math.log(self.A) / self.n) > 600.0:
             raise ParameterError(
                 f"Norton: A = {self.A:g} is out of range with n = {self.n:g}. Change the units."
             )
