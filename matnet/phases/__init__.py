@@ -9,6 +9,7 @@
 
 from matnet.phases.backstress import ArmstrongFrederick, Prager
 from matnet.phases.base import PhaseLaw, PhaseUpdate
+from matnet.phases.crystal import CrystalPlasticity
 from matnet.phases.damage import Damage
 from matnet.phases.drucker_prager import DruckerPrager
 from matnet.phases.ductile_damage import DuctileDamage, ExponentialDamage, LemaitreDamage
@@ -27,6 +28,7 @@ __all__ = [
     "J2",
     "LAWS",
     "ArmstrongFrederick",
+    "CrystalPlasticity",
     "Damage",
     "DruckerPrager",
     "DuctileDamage",

@@ -22,6 +22,7 @@ from typing import Any
 from matnet.atomic import whole_file
 from matnet.errors import FileFormatError, ParameterError, ShapeError
 from matnet.phases.base import PhaseLaw
+from matnet.phases.crystal import CrystalPlasticity
 from matnet.phases.damage import Damage
 from matnet.phases.drucker_prager import DruckerPrager
 from matnet.phases.ductile_damage import DuctileDamage
@@ -42,6 +43,7 @@ __all__ = ["LAWS", "read_phases", "write_phases"]
 LAWS: dict[str, type[PhaseLaw]] = {
     cls.law: cls
     for cls in (
+        CrystalPlasticity,
         Damage,
         DruckerPrager,
         DuctileDamage,
