@@ -21,6 +21,7 @@ from matnet.online.lane_sweeps import (
     call_predict,
     dot6,
     inline,
+    load3,
     load6,
     load_rows,
     mirror,
@@ -36,6 +37,8 @@ VOID, LINEAR, LAW = 0, 1, 2  # as in matnet.online.plan
 CONDENSE_AT, DISTRIBUTE_AT, PREDICT_AT = 0, 1, 2
 MOST_AHEAD = 4.0  # times the last increment that the next one is guessed from it
 SHORTEST = 2.0**-10  # of a Newton step
+UPHILL = 0.5  # slope up to which a trial is accepted, over the slope at the step's beginning
+FALLEN = 0.25  # squared traction jump below which it is accepted anyway, over the last one
 ROUND_OFF = 1e-14  # of stiffness times strain: what is left of a stress after cancellation
 
 
@@ -65,7 +68,7 @@ class Work(NamedTuple):
     macro: np.ndarray  # (1, 6)
     dt: np.ndarray  # ()
     temperature: np.ndarray  # (n_phases,)
-    total: np.ndarray  # () sum of squared traction jumps
+    totals: np.ndarray  # (3,) squared traction jumps, slope, decrement; see condense_symmetric
     length: np.ndarray  # () of the Newton step
     iterations: np.ndarray  # () int64
 
@@ -98,7 +101,7 @@ def make_work(n_base, n_blocks, n_rows, n_local, n_phases):
         np.zeros((1, 6, LANES)),
         np.zeros(LANES),
         np.zeros((n_phases, LANES)),
-        np.zeros(LANES),
+        np.zeros((3, LANES)),
         np.zeros(LANES),
         np.zeros(LANES, dtype=np.int64),
     )
@@ -300,7 +303,7 @@ def accuracy(plan, work, tol):
 
 @njit(cache=True, error_model="numpy")
 def condense(plan, work):
-    """Leaves to root; returns the sum of squared traction jumps."""
+    """Leaves to root, from the base nodes' stresses and tangents."""
     n_base = plan.base_weight.shape[0]
     work.mean[:n_base] = work.stress[:n_base]
     call_condense(
@@ -310,40 +313,46 @@ def condense(plan, work):
         work.mean,
         work.jump,
         work.gap,
-        work.total,
+        work.step,
+        work.totals,
         plan.fraction,
         plan.block_weight,
         plan.normals,
         plan.nodes,
     )
-    return load(work.total, 0)
 
 
 @njit(cache=True, error_model="numpy")
 def attempt(plan, work, active, tol, max_iterations):
     """Newton from the trial strains; returns the lanes among `active` that converged.
 
-    A trial is accepted if no law failed there and the traction jumps are smaller than at the last
-    accepted point, or (in the first iterations, for laws with a corner) not much larger.
+    Along a Newton step the potential of the increment (for laws that have one) first falls; its
+    slope is at hand without evaluating it. A trial is accepted if no law failed and the slope is
+    not yet steeply uphill, or if the traction jumps fell anyway; otherwise the step is shortened to
+    where the slope, taken as linear, vanishes.
     """
     open_lanes, done = mask_of(active), 0
-    alpha, bound = lane(1.0), lane(np.inf)
-    for iteration in range(max_iterations):
+    alpha, last, start = lane(1.0), lane(np.inf), lane(np.inf)
+    for _ in range(max_iterations):
         bits = mask_bits(open_lanes)
         for k in range(LANES):
             work.iterations[k] += (bits >> k) & 1
-        failed = evaluate(plan, work, bits)
-        jumps = condense(plan, work)
-        accept = open_lanes & ~mask_of(failed) & (jumps <= bound)
+        failed = mask_of(evaluate(plan, work, bits))
+        condense(plan, work)
+        jumps, fall, decrement = load3(work.totals, 0)
+        good = ~failed & (jumps < np.inf)
+        accept = open_lanes & good & ((fall >= -UPHILL * start) | (jumps <= FALLEN * last))
         closed = accept & (jumps <= accuracy(plan, work, tol))
         done |= mask_bits(closed)
         open_lanes = open_lanes & ~closed
         # nothing to shorten before the first accepted point, or below the shortest step
-        open_lanes = open_lanes & (accept | ((bound < np.inf) & (alpha > SHORTEST)))
+        open_lanes = open_lanes & (accept | ((last < np.inf) & (alpha > SHORTEST)))
         if not any_of(open_lanes):
             break
-        bound = select(accept, (4.0 if iteration < 5 else 1.0) * jumps, bound)
-        alpha = select(accept, lane(1.0), 0.5 * alpha)
+        shorter = start / (start - fall)
+        shorter = select(good & (shorter > 0.1), select(shorter < 0.5, shorter, lane(0.5)), 0.1)
+        alpha = select(accept, lane(1.0), shorter * alpha)
+        last, start = select(accept, jumps, last), select(accept, decrement, start)
         frozen = mask_of(done)
         store(work.length, 0, select(frozen, lane(0.0), alpha))
         call_distribute(
@@ -369,10 +378,10 @@ def set_target(plan, work, begin, end):
     """Trial strains for the part from `begin` to `end` of the increment, from `work.start`."""
     root = plan.base_weight.shape[0]
     old, new = load6(work.macro_n, 0), load6(work.macro, 0)
-    store6(work.strain, 6 * root, mix6(1.0 - end, old, end, new))
-    if plan.nodes.shape[0] == 0:
+    if plan.nodes.shape[0] == 0:  # the only base node is the root
         store6(work.strain, 0, mix6(1.0 - end, old, end, new))
         return
+    store6(work.strain, 6 * root, mix6(1.0 - end, old, end, new))
     # the part of the increment along the last one goes on as that did, the rest elastically
     d_eps = scaled(mix6(-1.0, old, 1.0, new), end - begin)
     before = load6(work.macro_before, 0)
