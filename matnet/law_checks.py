@@ -54,7 +54,7 @@ def check_on_paths(probe: Probe, rng: np.random.Generator, steps: list[Step]) ->
         _time_step,
         _large_steps,
         _thermal,
-        _saved,
+        _save_and_load,
         _inputs,  # last: it sums up all calls
     ]
     checks = []
@@ -62,8 +62,13 @@ def check_on_paths(probe: Probe, rng: np.random.Generator, steps: list[Step]) ->
         try:
             checks.append(ask(probe, rng, steps))
         except MatnetError as wrong:
-            name = ask.__name__.strip("_").replace("_", " ")
-            checks.append(Check(name, False, f"raised {type(wrong).__name__}: {wrong}"))
+            checks.append(
+                Check(
+                    ask.__name__.strip("_").replace("_", " "),
+                    False,
+                    f"raised {type(wrong).__name__}: {wrong}",
+                )
+            )
     return checks
 
 
@@ -236,7 +241,8 @@ def _points(step: Step, chosen: np.ndarray) -> Step:
 def _symmetric(probe: Probe, rng: np.random.Generator, steps: list[Step]) -> Check:
     tangent = np.concatenate([s.results.tangent[s.results.status == 0] for s in steps])
     size = np.maximum(np.abs(tangent).max(axis=(1, 2)), 1e-9 * probe.modulus)
-    worst = float((np.abs(tangent - np.swapaxes(tangent, 1, 2)).max(axis=(1, 2)) / size).max())
+    skew = np.abs(tangent - np.swapaxes(tangent, 1, 2)).max(axis=(1, 2)) / size
+    worst = float(skew.max(initial=0.0))
     claim = "symmetric" if probe.law.symmetric else "not symmetric"
     text = f"claims {claim}, largest skew part {worst:.1e} of the tangent"
     return Check("symmetry", not probe.law.symmetric or worst <= 1e-9, text)
@@ -466,7 +472,7 @@ def _thermal(probe: Probe, rng: np.random.Generator, steps: list[Step]) -> Check
     return Check("thermal", error <= 1e-12, text)
 
 
-def _saved(probe: Probe, rng: np.random.Generator, steps: list[Step]) -> Check:
+def _save_and_load(probe: Probe, rng: np.random.Generator, steps: list[Step]) -> Check:
     from matnet.phases.toml import LAWS, read_phases, write_phases
 
     law = probe.law

@@ -15,7 +15,6 @@ from matnet.phases.base import PhaseLaw
 from matnet.phases.calls import (
     call_lanes,
     call_point,
-    evaluate_points,
     lane_address,
     lanes_by_points,
     point_address,
@@ -60,6 +59,24 @@ class Step(NamedTuple):
 @njit(cache=True)
 def _point_once(address, strain, dt, kelvin, par, state_n, stress, state, tangent, energy):
     return call_point(address, strain, dt, kelvin, par, state_n, stress, state, tangent, energy)
+
+
+@njit(cache=True)
+def _points_in_turn(address, strain, dt, kelvin, par, old, stress, state, tangent, energy, status):
+    # on one thread: thousands of small batches would pay for waking the others
+    for i in range(strain.shape[0]):
+        status[i] = call_point(
+            address,
+            strain[i],
+            dt,
+            kelvin,
+            par,
+            old[i],
+            stress[i],
+            state[i],
+            tangent[i],
+            energy[i],
+        )
 
 
 @njit(cache=True)
@@ -124,9 +141,9 @@ class Probe:
             status=np.empty(n, dtype=np.int64),
         )
         eps, old, par = strain.copy(), state_n.copy(), self.parameters.copy()
-        kelvin = np.full(n, self.law.reference_temperature)
+        kelvin = float(self.law.reference_temperature)
         arrays = (out.stress, out.state, out.tangent, out.energy, out.status)
-        evaluate_points(self.address, eps, float(dt), kelvin, par, old, *arrays)
+        _points_in_turn(self.address, eps, float(dt), kelvin, par, old, *arrays)
         watched = {"strain": (eps, strain), "state_n": (old, state_n)}
         watched["parameters"] = (par, self.parameters)
         for name, (now, before) in watched.items():
@@ -148,7 +165,7 @@ class Probe:
             self.address,
             inner["strain"],
             float(dt),
-            self.law.reference_temperature,
+            float(self.law.reference_temperature),
             inner["parameters"],
             inner["state_n"],
             inner["stress"],
@@ -212,27 +229,31 @@ class Probe:
                 found = min(found, float(sizes[departs.any(axis=1).argmax()]))
         return found if np.isfinite(found) else DEFAULT_STRAIN
 
-    def branches(self, step: Step, *, by_rank: bool = True) -> list[str]:
-        """A name per point: which groups of variables changed, and the rank of the tangent."""
+    def moved(self, step: Step) -> tuple[list[str], np.ndarray]:
+        """Groups of internal variables, and which of them a step changed (n, groups)."""
         groups: dict[str, list[int]] = {}
         for index, name in enumerate(self.law.state_names):
             groups.setdefault(re.sub(r"(_?\d+)+$", "", name) or name, []).append(index)
-        out = step.results
-        moved = {
-            name: (out.state[:, columns] != step.state_n[:, columns]).any(axis=1)
-            for name, columns in groups.items()
-        }
-        tangent = np.where(np.isfinite(out.tangent), out.tangent, 0.0)
-        largest = np.abs(tangent).max(axis=(1, 2))
-        rank = np.linalg.matrix_rank(tangent, tol=1e-7 * np.maximum(largest, 1e-3 * self.modulus))
+        changed = step.results.state != step.state_n
+        moves: np.ndarray = np.zeros((len(step.strain), len(groups)), dtype=bool)
+        for k, columns in enumerate(groups.values()):
+            moves[:, k] = changed[:, columns].any(axis=1)
+        return list(groups), moves
+
+    def branches(self, step: Step) -> list[str]:
+        """A name per point: which groups of variables changed, and the rank of the tangent."""
+        groups, moves = self.moved(step)
+        tangent = np.where(np.isfinite(step.results.tangent), step.results.tangent, 0.0)
+        size = np.maximum(np.abs(tangent).max(axis=(1, 2)), 1e-3 * self.modulus)
+        rank = np.linalg.matrix_rank(tangent, tol=1e-7 * size)
         virgin = np.abs(tangent - self.stiffness).max(axis=(1, 2)) <= 1e-9 * self.modulus
         names = []
         for i in range(len(step.strain)):
-            changed = [name for name, moves in moved.items() if moves[i]]
-            kept = "elastic" if virgin[i] else "state kept"
-            text = ", ".join(changed) or kept
-            full = rank[i] == 6 or not changed or not by_rank
-            names.append(text if full else f"{text}, rank {rank[i]}")
+            changed = ", ".join(groups[k] for k in np.flatnonzero(moves[i]))
+            if not changed:
+                names.append("elastic" if virgin[i] else "state kept")
+            else:
+                names.append(changed if rank[i] == 6 else f"{changed}, rank {rank[i]}")
         return names
 
 
@@ -290,13 +311,13 @@ def central_difference(probe: Probe, step: Step) -> tuple[np.ndarray, np.ndarray
     branch of its centre or fails.
     """
     n = len(step.strain)
-    names = probe.branches(step, by_rank=False)
+    _, moves = probe.moved(step)
     best, error = np.full((n, 6, 6), np.nan), np.full(n, np.inf)
     last: np.ndarray | None = None
     sizes = np.linalg.norm(step.strain, axis=1) + probe.strain_scale
     for ratio in DIFFERENCE_STEPS:
         h = ratio * probe.strain_scale
-        now = _stencil(probe, step, h, names)
+        now = _stencil(probe, step, h, moves)
         if last is not None:
             change = np.abs(now - last).max(axis=(1, 2))
             change += 20.0 * np.finfo(float).eps * probe.modulus * sizes / h
@@ -306,20 +327,17 @@ def central_difference(probe: Probe, step: Step) -> tuple[np.ndarray, np.ndarray
     return best, error
 
 
-def _stencil(probe: Probe, step: Step, h: float, names: list[str]) -> np.ndarray:
+def _stencil(probe: Probe, step: Step, h: float, moves: np.ndarray) -> np.ndarray:
     n = len(step.strain)
     offsets = np.array([-2.0, -1.0, 1.0, 2.0])
     weights = np.array([1.0, -8.0, 8.0, -1.0]) / (12.0 * h)
-    moves = h * offsets[:, None, None] * np.eye(6)  # (4, 6, 6): offset, component, strain
-    strains = (step.strain[:, None, None, :] + moves).reshape(-1, 6)
+    shifts = h * offsets[:, None, None] * np.eye(6)  # (4, 6, 6): offset, component, strain
+    strains = (step.strain[:, None, None, :] + shifts).reshape(-1, 6)
     olds = np.repeat(step.state_n, 24, axis=0)
     out = probe.evaluate(strains, step.dt, olds)
-    stress = out.stress.reshape(n, 4, 6, 6)
-    derivative = np.einsum("o,noci->nic", weights, stress)
-    around = probe.branches(Step(strains, step.dt, olds, out), by_rank=False)
-    for i in range(n):
-        here = slice(24 * i, 24 * i + 24)
-        same = all(name == names[i] for name in around[here])
-        if not same or out.status[here].any():
-            derivative[i] = np.nan
+    derivative = np.einsum("o,noci->nic", weights, out.stress.reshape(n, 4, 6, 6))
+    _, around = probe.moved(Step(strains, step.dt, olds, out))
+    same = (around.reshape(n, 24, -1) == moves[:, None]).all(axis=(1, 2))
+    same &= (out.status.reshape(n, 24) == 0).all(axis=1)
+    derivative[~same] = np.nan
     return np.asarray(derivative)
