@@ -52,8 +52,9 @@ def read_part(
     ParameterError
         Neither, an unknown kind, or an unknown or missing key; the message names it.
     """
-    if isinstance(value, tuple(kinds.values())):
-        return value
+    for cls in kinds.values():
+        if isinstance(value, cls):
+            return value
     if not isinstance(value, Mapping):
         names = ", ".join(cls.__name__ for cls in kinds.values())
         raise ParameterError(f"{where} = {value!r}, expected one of {names}, or a table.")

@@ -4,7 +4,7 @@ The equations are those of `matnet.phases.radial_return`; without backstresses B
 deviator and ``r = q - 3 G dp - yield stress``.
 """
 
-# mypy: disable-error-code="no-untyped-def"
+# mypy: disable-error-code="no-untyped-def, call-arg, var-annotated"
 from __future__ import annotations
 
 import math
@@ -26,6 +26,7 @@ from matnet.phases.radial_return import (
     TOLERANCE,
 )
 from matnet.simd import any_of, lane, load, mask_bits, mask_of, select, store
+from matnet.simd_math import exp_lanes, log_lanes
 
 __all__ = ["radial_return_lanes"]
 
@@ -54,11 +55,11 @@ def _yield_lanes(shape, par, p):
         return a + h * p, lane(h)
     if shape == EXPONENTIAL:
         q, b = par[NUMBERS + 2], par[NUMBERS + 3]
-        rest = q * math.exp(-b * p)
+        rest = q * exp_lanes(-b * p)
         return a + h * p + q - rest, h + b * rest
     if shape == POWER:
         e0, n = par[NUMBERS + 2], par[NUMBERS + 3]
-        power = h * math.exp(n * math.log(e0 + p))
+        power = h * exp_lanes(n * log_lanes(e0 + p))
         return a + power, n * power / (e0 + p)
     return _table_lanes(par, p)
 
@@ -162,7 +163,7 @@ def radial_return_lanes(
         p_n = load(state_n, s + 6)
         q = ROOT_3_2 * math.sqrt(b0 * b0 + b1 * b1 + b2 * b2 + b3 * b3 + b4 * b4 + b5 * b5)
         y_n, h_n = _yield_lanes(shape, par, p_n)
-        failed |= ~mask_bits(abs(v) + q < np.inf)
+        failed |= ~mask_bits(abs(v) + q + p_n < np.inf)
         plastic = (q > y_n) & running
         if not any_of(plastic):
             store(stress, e, b0 + pressure)
