@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from matnet.atomic import whole_file
 from matnet.errors import ConvergenceError, ParameterError
-from matnet.mandel import COMPONENTS, SQRT2, component_index
+from matnet.local_fields import LocalFields
+from matnet.mandel import COMPONENTS
 from matnet.material import Status, Update
 from matnet.paths import LoadPath
+from matnet.response import Response
 
 __all__ = ["PointMaterial", "Response", "drive"]
 
-MAX_HALVINGS = 8  # a step is cut to 1/256 at most
-TENSOR = np.array([1.0, 1.0, 1.0, 1.0 / SQRT2, 1.0 / SQRT2, 1.0 / SQRT2])  # from Mandel
+MAX_HALVINGS = 10  # a step is cut to 1/1024 at most
+MAX_BACKTRACKS = 4  # a Newton correction is cut to 1/16 at most
+MAX_RISES = 3  # corrections per attempt that may leave the residual larger
+STALLED = 1e-7  # residual that passes where the material's own tolerance allows no less
+MEMORY = 1e-3  # share of the largest stress so far that keeps the scale up near zero stress
+ROUND_OFF = 1e-14
 
 
 class PointMaterial(Protocol):
-    """What `drive` needs of a material; `matnet.material.Material` is one."""
+    """What `drive` needs of a material; `matnet.material.Material` is one.
+
+    If it also has `solve` and `layout`, as `Material` does, the response holds means over the
+    phases, energies and, where asked for, local fields. A temperature is only passed on from paths
+    that have one, as the keyword ``temperature``.
+    """
 
     @property
     def stiffness(self) -> np.ndarray:
@@ -35,124 +43,20 @@ class PointMaterial(Protocol):
         """Stress, tangent, state and status for strains (n, 6) at the end of a step."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Response:
-    """What a point did along a path. Row 0 is the start, row k the end of step k.
-
-    Attributes
-    ----------
-    time : (n + 1,)
-        [time unit].
-    strain, stress : (n + 1, 6)
-        Mandel, [-] and [stress unit].
-    tangent : (n + 1, 6, 6)
-        Consistent tangent, Mandel [stress unit]; row 0 the initial stiffness.
-    state : (n + 1, n_state)
-        Internal variables.
-    iterations : (n + 1,) int
-        Newton iterations of each step, those of cut steps added up.
-    path : LoadPath
-        What was prescribed.
-    """
-
-    time: np.ndarray
-    strain: np.ndarray
-    stress: np.ndarray
-    tangent: np.ndarray
-    state: np.ndarray
-    iterations: np.ndarray
-    path: LoadPath = field(repr=False)
-
-    def component(self, name: str) -> tuple[np.ndarray, np.ndarray]:
-        """Strain and stress (n + 1,) of a tensor component such as ``"11"``.
-
-        Examples
-        --------
-        >>> import matnet
-        >>> steel = matnet.Material.homogeneous(matnet.phases.Elastic(E=210e3, nu=0.3))
-        >>> response = matnet.drive(steel, matnet.paths.uniaxial_stress("11", 1e-3, steps=2))
-        >>> strain, stress = response.component("11")
-        >>> stress.round(6)
-        array([  0., 105., 210.])
-        """
-        index = component_index(name)
-        factor = TENSOR[index]
-        return self.strain[:, index] * factor, self.stress[:, index] * factor
-
-    def plot(
-        self,
-        ax: Any = None,
-        *,
-        component: str = "11",
-        unit: str = "unit of the moduli",
-        **style: Any,
-    ) -> Any:
-        """Draw stress over strain of a tensor component; returns the matplotlib Axes.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes, optional
-            Made if not given.
-        component : str
-            Such as ``"11"``.
-        unit : str
-            Stress unit, for the label.
-        **style
-            Passed to ``Axes.plot``.
-        """
-        strain, stress = self.component(component)
-        if ax is None:
-            from matplotlib import pyplot
-
-            ax = pyplot.subplots(layout="constrained")[1]
-        ax.plot(100.0 * strain, stress, **{"label": self.path.name, **style})
-        ax.set_xlabel(rf"strain $\varepsilon_{{{component}}}$ [%]")
-        ax.set_ylabel(rf"stress $\sigma_{{{component}}}$ [{unit}]")
-        ax.margins(x=0.02)
-        ax.grid(visible=True, alpha=0.3)
-        return ax
-
-    def to_csv(self, path: str | Path, *, record: Mapping[str, Any] | None = None) -> None:
-        """Write time, strains e11 .. e23 and stresses s11 .. s23 (tensor components).
-
-        Parameters
-        ----------
-        path : path
-            The file, written whole or not at all.
-        record : mapping, optional
-            Entries for comment lines at the top (``# key: value``).
-
-        Raises
-        ------
-        ParameterError
-            The file cannot be written.
-        """
-        lines = [
-            f"# {key}: {' '.join(str(value).split())}" for key, value in (record or {}).items()
-        ]
-        lines.append(
-            ",".join(["time", *(f"e{c}" for c in COMPONENTS), *(f"s{c}" for c in COMPONENTS)])
-        )
-        table = np.column_stack((self.time, self.strain * TENSOR, self.stress * TENSOR))
-        lines += [",".join(f"{number:.17g}" for number in row) for row in table.tolist()]
-        try:
-            with whole_file(path) as beside:
-                beside.write_text("\n".join([*lines, ""]), encoding="utf-8")
-        except OSError as wrong:
-            raise ParameterError(f"{path}: cannot be written ({wrong.strerror}).") from None
-
-    def __str__(self) -> str:
-        return f"Response to {self.path.name}: {len(self.time) - 1} steps"
-
-
 def drive(
-    material: PointMaterial, path: LoadPath, *, tol: float = 1e-9, max_iterations: int = 25
+    material: PointMaterial,
+    path: LoadPath,
+    *,
+    tol: float = 1e-9,
+    max_iterations: int = 25,
+    local: bool = False,
 ) -> Response:
     r"""Drive one point of `material` along `path`.
 
     Newton's method on the strain components whose stress is prescribed, with the material's
-    tangent: :math:`\Delta\varepsilon_s = -C_{ss}^{-1} (\sigma_s - \bar\sigma_s)`. A step that does
-    not converge is halved, up to 8 times.
+    tangent: :math:`\Delta\varepsilon_s = -C_{ss}^{-1} (\sigma_s - \bar\sigma_s)`, shortened where
+    the residual would grow. A step that does not converge is halved, up to 10 times; parts that
+    converge grow again. Strain, stress and temperature are linear in time within a step.
 
     Parameters
     ----------
@@ -164,128 +68,316 @@ def drive(
         On the stress residual, relative to the stress in the step, > 0.
     max_iterations : int
         Newton iterations per (sub)step.
+    local : bool
+        Whether to keep the local fields of every step.
 
     Raises
     ------
     ConvergenceError
         A step failed at its smallest size, or a free component has no stiffness. The error's
         ``result`` is the `Response` up to the last good step.
+    ParameterError
+        `tol` or `max_iterations` is out of range, or the material has no local fields.
     """
     if not 0.0 < tol < 1.0 or max_iterations < 1:
         raise ParameterError(
             f"drive: tol = {tol:g} and max_iterations = {max_iterations}, "
             "expected tol between 0 and 1 and at least one iteration."
         )
-    stiffness = np.asarray(material.stiffness)
-    rows = [_Row(np.zeros(6), np.zeros(6), stiffness, material.initial_state(1), 0)]
+    if local and not hasattr(material, "solve"):
+        raise ParameterError(f"{type(material).__name__} tells no local fields: it has no solve.")
+    solver = _Solver(material, path, tol, max_iterations)
+    record = _Record(material, path, local)
+    now = _Row(np.zeros(6), np.zeros(6), np.asarray(material.stiffness), material.initial_state(1))
+    record.add(now)
     for step in range(1, path.n_steps + 1):
         try:
-            row = _advance(material, rows[-1], path, step, (0.0, 1.0), tol, max_iterations)
+            now = solver.step(now, step)
         except _StepFailedError as failed:
             raise ConvergenceError(
-                f"step {step} of {path.n_steps} ({path.name}) failed: {failed}",
-                _response(rows, path),
+                f"step {step} of {path.n_steps} ({path.name}) failed: {failed}", record.response()
             ) from None
-        rows.append(row)
-    return _response(rows, path)
+        record.add(now)
+    return record.response()
+
+
+class _StepFailedError(Exception):
+    """Why a step, or an attempt at a part of one, failed."""
 
 
 class _Row(NamedTuple):
-    """The point at one time: strain (6,), stress (6,), tangent (6, 6), state (1, n_state)."""
+    """The point at one time, and the last increment that led there."""
+
+    strain: np.ndarray  # (6,)
+    stress: np.ndarray  # (6,)
+    tangent: np.ndarray  # (6, 6)
+    state: np.ndarray  # (1, n_state)
+    iterations: int = 0
+    largest: float = 0.0  # stress norm so far
+    state_n: np.ndarray | None = None  # where the last increment started
+    dt: float = 0.0
+    temperature: float | None = None
+
+
+class _Trial(NamedTuple):
+    """What the material answers to a strain."""
 
     strain: np.ndarray
     stress: np.ndarray
     tangent: np.ndarray
     state: np.ndarray
-    iterations: int
+    residual: np.ndarray  # of the free components
+    size: float
 
 
-class _StepFailedError(Exception):
-    """Why a step failed."""
+@dataclass(slots=True)
+class _Record:
+    """Rows so far, and what the material tells about the inside of the point."""
+
+    material: Any
+    path: LoadPath
+    keep_local: bool
+    rows: list[_Row] = field(default_factory=list)
+    means: list[np.ndarray] = field(default_factory=list)  # (2, n_phases, 6): strain, stress
+    local: list[LocalFields] = field(default_factory=list)
+
+    def add(self, row: _Row) -> None:
+        self.rows.append(row)
+        if not hasattr(self.material, "solve"):
+            return
+        if row.state_n is None:
+            self.means.append(np.zeros((2, self.material.network.n_phases, 6)))
+            return
+        solution = self.material.solve(row.strain[None], row.dt, row.state_n, **_kelvin(row))
+        fields = LocalFields.of(self.material, solution)
+        pairs = [fields.mean(phase) for phase in fields.phase_names]
+        self.means.append(np.stack([np.stack(pair) for pair in zip(*pairs, strict=True)]))
+        if self.keep_local:
+            self.local.append(fields)
+
+    def response(self) -> Response:
+        rows, n = self.rows, len(self.rows)
+        arrays: dict[str, Any] = {
+            "time": self.path.time[:n].copy(),
+            "strain": np.stack([row.strain for row in rows]),
+            "stress": np.stack([row.stress for row in rows]),
+            "tangent": np.stack([row.tangent for row in rows]),
+            "state": np.concatenate([row.state for row in rows]),
+            "iterations": np.array([row.iterations for row in rows]),
+        }
+        if self.path.temperature is not None:
+            arrays["temperature"] = self.path.temperature[:n].copy()
+        energies = self._energies(arrays["strain"], arrays["stress"], arrays["state"])
+        if energies is not None:
+            arrays["stored"], arrays["dissipated"] = energies
+        names: tuple[str, ...] = ()
+        if self.means:
+            names = self.material.network.phase_names
+            arrays["phase_strain"] = np.stack([mean[0] for mean in self.means])
+            arrays["phase_stress"] = np.stack([mean[1] for mean in self.means])
+        for array in arrays.values():
+            array.setflags(write=False)
+        return Response(path=self.path, phase_names=names, local=tuple(self.local), **arrays)
+
+    def _energies(
+        self, strain: np.ndarray, stress: np.ndarray, state: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray] | None:
+        layout = getattr(self.material, "layout", None)
+        if layout is None:
+            return None
+        if layout.linear:
+            return 0.5 * (stress * strain).sum(axis=1), np.zeros(len(strain))
+        stored, dissipated = layout.energy(state).T
+        return stored.copy(), dissipated.copy()
 
 
-def _advance(
-    material: PointMaterial,
-    start: _Row,
-    path: LoadPath,
-    step: int,
-    span: tuple[float, float],
-    tol: float,
-    max_iterations: int,
-) -> _Row:
-    """The part `span` (shares of the step) in one go, or else in two halves."""
-    begin, end = span
-    dt = (end - begin) * float(path.time[step] - path.time[step - 1])
-    target = _target(path, step, start, span)
-    try:
-        return _newton(
-            material, start, target, path.stress_controlled[step], dt, tol, max_iterations
-        )
-    except _StepFailedError:
-        if end - begin <= 0.5**MAX_HALVINGS:
-            raise
-    middle = 0.5 * (begin + end)
-    half = _advance(material, start, path, step, (begin, middle), tol, max_iterations)
-    last = _advance(material, half, path, step, (middle, end), tol, max_iterations)
-    return last._replace(iterations=half.iterations + last.iterations)
+def _kelvin(row: _Row) -> dict[str, float]:
+    """The keyword for the material, only where the path has a temperature."""
+    return {} if row.temperature is None else {"temperature": row.temperature}
 
 
-def _target(path: LoadPath, step: int, start: _Row, span: tuple[float, float]) -> np.ndarray:
-    """Prescribed values at the end of `span`, linear from where the point is now.
+@dataclass(frozen=True, slots=True)
+class _Solver:
+    """Newton's method for one point, step by step."""
 
-    Starting from the point instead of the path's last row lets control change between steps.
-    """
-    begin, end = span
-    now = np.where(path.stress_controlled[step], start.stress, start.strain)
-    share = 1.0 if end == 1.0 else (end - begin) / (1.0 - begin)
-    return np.asarray(now + share * (path.target[step] - now))
+    material: PointMaterial
+    path: LoadPath
+    tol: float
+    max_iterations: int
 
+    def step(self, start: _Row, step: int) -> _Row:
+        """The point at the end of a step, in as many parts as it takes."""
+        now, iterations = start, 0
+        done, size, successes = 0.0, 1.0, 0
+        while done < 1.0:
+            end = min(done + size, 1.0)
+            try:
+                now = self._increment(now, step, done, end)
+            except _StepFailedError as failed:
+                if size <= 0.5**MAX_HALVINGS:
+                    raise _StepFailedError(self._explain(failed, step, done)) from None
+                size, successes = 0.5 * size, 0
+                continue
+            iterations += now.iterations
+            done, successes = end, successes + 1
+            if successes >= 2:
+                size, successes = min(2.0 * size, 1.0), 0
+        return now._replace(iterations=iterations)
 
-def _newton(
-    material: PointMaterial,
-    start: _Row,
-    target: np.ndarray,
-    stress_controlled: np.ndarray,
-    dt: float,
-    tol: float,
-    max_iterations: int,
-) -> _Row:
-    free, given = np.flatnonzero(stress_controlled), np.flatnonzero(~stress_controlled)
-    strain = start.strain.copy()
-    strain[given] = target[given]
-    # predictor: the last tangent, exact for a linear material
-    imbalance = start.stress + start.tangent @ (strain - start.strain) - target
-    strain[free] -= _solve(start.tangent, imbalance, free)
-    for iteration in range(1, max_iterations + 1):
-        stress, tangent, state, status = (
-            array[0] for array in material.update(strain[None], dt, start.state)
-        )
-        if status != Status.OK:
-            raise _StepFailedError(
-                f"the material answered {Status(int(status)).name}. Try smaller steps."
+    def _explain(self, failed: _StepFailedError, step: int, done: float) -> str:
+        """The reason, how far the step got, and what to try."""
+        path = self.path
+        time = path.time[step - 1] + done * (path.time[step] - path.time[step - 1])
+        pushed = path.stress_controlled[step] & (path.target[step] != 0.0)
+        advice = "Try smaller steps."
+        if pushed.any():
+            names = ", ".join(COMPONENTS[i] for i in np.flatnonzero(pushed))
+            advice = (
+                f"The stress prescribed for {names} may be more than the material can carry: "
+                "prescribe the strain instead, or a lower stress."
             )
-        scale = max(
-            np.linalg.norm(stress),
-            np.linalg.norm(start.stress),
-            np.linalg.norm(start.tangent @ (strain - start.strain)),
+        return f"{failed} Reached time {time:.6g}, cut to 1/{2**MAX_HALVINGS} of the step. {advice}"
+
+    def _increment(self, start: _Row, step: int, begin: float, end: float) -> _Row:
+        """The part from `begin` to `end` (shares of the step) in one go."""
+        path = self.path
+        dt = (end - begin) * float(path.time[step] - path.time[step - 1])
+        control = path.stress_controlled[step]
+        # from where the point is, so that control may change between steps
+        now = np.where(control, start.stress, start.strain)
+        share = 1.0 if end == 1.0 else (end - begin) / (1.0 - begin)
+        target = now + share * (path.target[step] - now)
+        temperature = None
+        if path.temperature is not None:
+            first, last = path.temperature[step - 1 : step + 1]
+            temperature = float(first + end * (last - first))
+        increment = _Increment(self, start, target, np.flatnonzero(control), dt, temperature)
+        return increment.solve()
+
+
+@dataclass(frozen=True, slots=True)
+class _Increment:
+    """The equations of one increment: stress minus target of the free components is zero."""
+
+    solver: _Solver
+    start: _Row
+    target: np.ndarray  # (6,) strain or stress at the end
+    free: np.ndarray  # components whose stress is prescribed
+    dt: float
+    temperature: float | None
+
+    def solve(self) -> _Row:
+        trial, iterations, rises = self._predict(), 1, 0
+        while True:
+            goal, scale = self._goal(trial)
+            if trial.size <= goal:
+                break
+            if iterations >= self.solver.max_iterations:
+                raise _StepFailedError(
+                    f"Newton stopped after {iterations} iterations, stress residual "
+                    f"{trial.size:.2e} > {goal:.2e}."
+                )
+            correction = _solve(trial.tangent, trial.residual, self.free)
+            better, tried = self._correct(trial, correction)
+            iterations += tried
+            if better.size >= trial.size:
+                if trial.size <= STALLED * scale:
+                    break
+                rises += 1
+                if rises > MAX_RISES:
+                    raise _StepFailedError(
+                        f"Newton does not reduce the stress residual {trial.size:.2e} > {goal:.2e}."
+                    )
+            trial = better
+        return _Row(
+            strain=trial.strain,
+            stress=trial.stress,
+            tangent=trial.tangent,
+            state=trial.state,
+            iterations=iterations,
+            largest=max(self.start.largest, float(np.linalg.norm(trial.stress))),
+            state_n=self.start.state,
+            dt=self.dt,
+            temperature=self.temperature,
         )
-        residual = float(np.linalg.norm(stress[free] - target[free]))
-        if residual <= tol * scale:
-            return _Row(strain, stress, tangent, state[None], iteration)
-        strain[free] -= _solve(tangent, stress - target, free)
-    raise _StepFailedError(
-        f"Newton stopped after {max_iterations} iterations, stress residual {residual:.2e} > "
-        f"{tol * scale:.2e}. Try smaller steps."
-    )
+
+    def _predict(self) -> _Trial:
+        """With the last tangent, exact for a linear material; else with the elastic stiffness."""
+        start, free = self.start, self.free
+        strain = np.where(np.isin(np.arange(6), free), start.strain, self.target)
+        step = strain - start.strain
+        failed = None
+        for tangent in (start.tangent, np.asarray(self.solver.material.stiffness)):
+            imbalance = (start.stress + tangent @ step - self.target)[free]
+            guess = strain.copy()
+            try:
+                guess[free] -= _solve(tangent, imbalance, free)
+                return self._evaluate(guess)
+            except _StepFailedError as wrong:
+                failed = failed or wrong
+            if not free.size:
+                break
+        assert failed is not None
+        raise failed
+
+    def _correct(self, trial: _Trial, correction: np.ndarray) -> tuple[_Trial, int]:
+        """The Newton correction, shortened until the residual falls; and how often it was tried."""
+        best, failed = None, None
+        for cut in range(MAX_BACKTRACKS + 1):
+            strain = trial.strain.copy()
+            strain[self.free] -= 0.5**cut * correction
+            try:
+                better = self._evaluate(strain)
+            except _StepFailedError as wrong:
+                failed = wrong
+                continue
+            if best is None or better.size < best.size:
+                best = better
+            if best.size < trial.size:
+                return best, cut + 1
+        if best is None:
+            assert failed is not None
+            raise failed
+        return best, MAX_BACKTRACKS + 1
+
+    def _evaluate(self, strain: np.ndarray) -> _Trial:
+        kelvin = {} if self.temperature is None else {"temperature": self.temperature}
+        update = self.solver.material.update(strain[None], self.dt, self.start.state, **kelvin)
+        stress, tangent, state, status = (np.asarray(array)[0] for array in update)
+        if status != Status.OK:
+            raise _StepFailedError(f"the material answered {_name(int(status))}.")
+        if not np.isfinite(stress).all():
+            raise _StepFailedError("the stress is not finite.")
+        residual = stress[self.free] - self.target[self.free]
+        return _Trial(
+            strain, stress, tangent, state[None], residual, float(np.linalg.norm(residual))
+        )
+
+    def _goal(self, trial: _Trial) -> tuple[float, float]:
+        """The residual that is small enough, and the stress that it is measured by."""
+        start = self.start
+        scale = max(
+            float(np.linalg.norm(trial.stress)),
+            float(np.linalg.norm(start.stress)),
+            float(np.linalg.norm(start.tangent @ (trial.strain - start.strain))),
+            MEMORY * start.largest,
+        )
+        stiffness = float(np.abs(self.solver.material.stiffness).max())
+        round_off = ROUND_OFF * stiffness * float(np.linalg.norm(trial.strain))
+        return max(self.solver.tol * scale, round_off), scale
+
+
+def _name(status: int) -> str:
+    return Status(status).name if status in Status.__members__.values() else f"status {status}"
 
 
 def _solve(tangent: np.ndarray, imbalance: np.ndarray, free: np.ndarray) -> np.ndarray:
-    """Strain increment of the free components that removes their imbalance."""
+    """Strain increment of the free components that removes their imbalance (n_free,)."""
     if not free.size:
         return np.zeros(0)
     block = tangent[np.ix_(free, free)]
     if not np.isfinite(block).all():
-        raise _StepFailedError("the tangent is not finite. Try smaller steps.")
+        raise _StepFailedError("the tangent is not finite.")
     values = np.linalg.svd(block, compute_uv=False)
     if not values[-1] > 1e-13 * max(values[0], np.abs(tangent).max()):
         names = ", ".join(COMPONENTS[i] for i in free)
@@ -293,18 +385,4 @@ def _solve(tangent: np.ndarray, imbalance: np.ndarray, free: np.ndarray) -> np.n
             f"the tangent is singular for the stress-controlled components {names}. "
             "Prescribe their strains, or check that the solid carries load."
         )
-    return np.linalg.solve(block, imbalance[free])
-
-
-def _response(rows: list[_Row], path: LoadPath) -> Response:
-    arrays = {
-        "strain": np.stack([row.strain for row in rows]),
-        "stress": np.stack([row.stress for row in rows]),
-        "tangent": np.stack([row.tangent for row in rows]),
-        "state": np.stack([row.state[0] for row in rows]),
-        "iterations": np.array([row.iterations for row in rows]),
-        "time": path.time[: len(rows)].copy(),
-    }
-    for array in arrays.values():
-        array.setflags(write=False)
-    return Response(path=path, **arrays)
+    return np.asarray(np.linalg.solve(block, imbalance))

@@ -14,15 +14,15 @@ import matnet
 from matnet.atomic import whole_file
 from matnet.cli.console import check_picture, check_writable, json_option, print_json, print_table
 from matnet.cli.origin import origin
-from matnet.errors import MissingExtraError, RangeWarning
-from matnet.mandel import COMPONENTS
+from matnet.errors import ConvergenceError, MissingExtraError, ParameterError, RangeWarning
+from matnet.mandel import COMPONENTS, component_index
 
 if TYPE_CHECKING:
     from matnet.paths import LoadPath
     from matnet.point import Response
 
-PATHS = ("uniaxial_stress", "uniaxial_strain", "simple_shear", "biaxial", "hydrostatic", "cyclic")
 SHOWN_ROWS, SHOWN_TURNS = 5, 8
+NOISE = 1e-8  # share of the largest value below which differences are the solver's
 
 
 @click.command("drive")
@@ -36,57 +36,44 @@ SHOWN_ROWS, SHOWN_TURNS = 5, 8
 )
 @click.option(
     "--path",
-    "path_name",
-    type=click.Choice(PATHS),
-    default="uniaxial_stress",
-    show_default=True,
-    help="What is prescribed.",
-)
-@click.option(
-    "--path-file",
+    "path_file",
     type=click.Path(path_type=Path),
-    help="Prescribe this table instead: columns time, e11 .. e23, s11 .. s23.",
+    help="CSV table of what is prescribed: t, e11 .. e23, s11 .. s23, T; see docs/drive.md.",
 )
 @click.option(
-    "--component",
-    help="Driven and shown tensor component, 11 to 23.  [default: 11; 12 for simple_shear]",
+    "--load",
+    help="Instead of --path: KIND-COMPONENT:VALUE[@TIME][xSTEPS], such as uniaxial-11:0.02x40; "
+    "kinds are uniaxial, strain, shear, biaxial, plane-stress, hydrostatic, cyclic, creep, "
+    "relaxation.",
 )
-@click.option(
-    "--amplitude",
-    type=float,
-    default=0.02,
-    show_default=True,
-    help="Strain at the end, tensor component; engineering shear for simple_shear [-].",
-)
-@click.option(
-    "--steps",
-    type=click.IntRange(min=1),
-    default=40,
-    show_default=True,
-    help="Steps; per cycle for cyclic.",
-)
-@click.option(
-    "--cycles", type=click.IntRange(min=1), default=1, show_default=True, help="For cyclic."
-)
+@click.option("--show", help="Component that is printed and drawn.  [default: the driven one]")
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="Write the response (CSV).")
+@click.option(
+    "--local",
+    "local_path",
+    type=click.Path(path_type=Path),
+    help="Write mean, extremes and quantiles of stress, strain and state in each phase (CSV).",
+)
 @click.option("--plot", type=click.Path(path_type=Path), help="Draw the response (PNG, SVG, PDF).")
 @click.option(
     "--unit", default="unit of the moduli", show_default=True, help="Stress unit, for the picture."
+)
+@click.option(
+    "--partial", is_flag=True, help="If a step fails, write and print what was reached before it."
 )
 @click.option("--force", is_flag=True, help="Overwrite existing outputs.")
 @json_option
 def command(
     file: Path,
     phases_path: Path,
-    path_name: str,
     path_file: Path | None,
-    component: str | None,
-    amplitude: float,
-    steps: int,
-    cycles: int,
+    load: str | None,
+    show: str | None,
     out: Path | None,
+    local_path: Path | None,
     plot: Path | None,
     unit: str,
+    partial: bool,
     force: bool,
     as_json: bool,
 ) -> None:
@@ -94,63 +81,59 @@ def command(
 
     Prints strain, stress and moduli along the path; stresses have the unit of the moduli.
     """
-    if out is not None:
-        check_writable(out, force)
+    for wanted in (out, local_path):
+        if wanted is not None:
+            check_writable(wanted, force)
     if plot is not None:
         check_picture(plot, force)
     network = matnet.load(file)
     laws = matnet.phases.read_phases(phases_path, network.phase_names)
-    if path_file is not None:
-        path = matnet.paths.from_csv(path_file)
-    else:
-        path = named_path(path_name, component, amplitude, steps, cycles)
-    shown = component or driven_component(path)
+    path = chosen_path(path_file, load)
+    shown = COMPONENTS[component_index(show)] if show else path.driven
     with warnings.catch_warnings(record=True) as remarks:
         warnings.simplefilter("always", RangeWarning)
         material = matnet.Material(network=network, phases=laws)
     for remark in remarks:
         print(f"Warning: {remark.message}", file=sys.stderr)
-    response = matnet.drive(material, path)
-    record = origin(file, phases_path)
+    failed = None
+    try:
+        response = matnet.drive(material, path, local=local_path is not None)
+    except ConvergenceError as stopped:
+        if not partial or len(stopped.result.time) < 2:
+            raise
+        failed, response = stopped, stopped.result
+    record = origin(file, phases_path, *([path_file] if path_file else []))
+    if failed is not None:
+        record["stopped"] = str(failed)
     if out is not None:
         response.to_csv(out, record=record)
+    if local_path is not None:
+        response.local_to_csv(local_path, record=record)
     if plot is not None:
         draw(response, shown, unit, plot, record)
     if as_json:
         print_json(as_dict(response, shown))
     else:
         print_response(response, shown)
+    if failed is not None:
+        raise failed
 
 
-def named_path(
-    name: str, component: str | None, amplitude: float, steps: int, cycles: int
-) -> LoadPath:
-    """The path that the options describe."""
-    paths = matnet.paths
-    if name == "hydrostatic":
-        return paths.hydrostatic(amplitude, steps=steps)
-    if name == "biaxial":
-        return paths.biaxial(amplitude=amplitude, steps=steps)
-    if name == "cyclic":
-        return paths.cyclic(component or "11", amplitude, cycles=cycles, steps=steps)
-    if name == "simple_shear":
-        return paths.simple_shear(component or "12", amplitude, steps=steps)
-    if name == "uniaxial_strain":
-        return paths.uniaxial_strain(component or "11", amplitude, steps=steps)
-    return paths.uniaxial_stress(component or "11", amplitude, steps=steps)
-
-
-def driven_component(path: LoadPath) -> str:
-    """The component with the largest prescribed strain, else stress; 11 if nothing moves."""
-    strain = np.abs(np.where(path.stress_controlled, 0.0, path.target)).max(axis=0)
-    largest = strain if strain.any() else np.abs(path.target).max(axis=0)
-    return COMPONENTS[int(largest.argmax())]
+def chosen_path(path_file: Path | None, load: str | None) -> LoadPath:
+    """What `--path` or `--load` describes."""
+    if (path_file is None) == (load is None):
+        raise ParameterError(
+            "expected either --path with a CSV table or --load, such as --load uniaxial-11:0.02x40."
+        )
+    if path_file is not None:
+        return matnet.paths.from_csv(path_file)
+    return matnet.paths.from_text(str(load))
 
 
 def slopes(strain: np.ndarray, stress: np.ndarray) -> np.ndarray:
     """Slope of the curve over each step (n,), NaN where the strain rests."""
     d_strain = np.diff(strain)
-    still = d_strain == 0.0
+    still = np.abs(d_strain) <= NOISE * np.abs(strain).max()
     return np.where(still, np.nan, np.diff(stress) / np.where(still, 1.0, d_strain))
 
 
@@ -158,7 +141,8 @@ def print_response(response: Response, component: str) -> None:
     """A few rows of the curve, then its peak."""
     strain, stress = (without_noise(values) for values in response.component(component))
     slope = slopes(strain, stress)
-    ratios = poisson_ratios(response, component)
+    # after plastic flow the strains across are no longer a property of the strain along
+    ratios = {} if response.state.size else poisson_ratios(response, component)
     rows = []
     for step in shown_steps(strain):
         row = [step, f"{response.time[step]:.4g}", f"{strain[step]:.4e}", f"{stress[step]:.6g}"]
@@ -166,18 +150,38 @@ def print_response(response: Response, component: str) -> None:
         row += [number(values[step]) for values in ratios.values()]
         rows.append(row)
     name = slope_name(response.path, component)
-    columns = ("step", "time", f"strain {component}", f"stress {component}", name, *ratios)
+    column = "slope" if response.state.size else name
+    columns = ("step", "time", f"strain {component}", f"stress {component}", column, *ratios)
     print_table(f"{response.path.name}, {len(strain) - 1} steps", columns, rows)
-    peak = int(np.abs(stress).argmax())
-    print_table(
-        "summary",
-        ("quantity", "value"),
-        [
-            (f"peak stress {component}", f"{stress[peak]:.6g} at strain {strain[peak]:.4e}"),
-            (f"initial {name}", number(slope[0])),
-            ("Newton iterations, most in a step", int(response.iterations.max())),
-        ],
-    )
+    peak = first_peak(stress)
+    summary = [
+        (f"peak stress {component}", f"{stress[peak]:.6g} at strain {strain[peak]:.4e}"),
+        (f"initial {name}", number(slope[0])),
+    ]
+    if response.stored is not None and response.dissipated is not None:
+        summary.append(("stored energy at the end", f"{response.stored[-1]:.6g}"))
+        summary.append(("dissipated energy", f"{response.dissipated[-1]:.6g}"))
+    summary.append(("Newton iterations, most in a step", str(int(response.iterations.max()))))
+    print_table("summary", ("quantity", "value"), summary)
+    if len(response.phase_names) > 1:
+        print_phases(response, component)
+
+
+def print_phases(response: Response, component: str) -> None:
+    """Means over the phases at the end."""
+    rows = []
+    for phase in response.phase_names:
+        strain, stress = (values[-1] for values in response.phase(phase, component))
+        if np.isfinite(stress):
+            rows.append((phase, f"{strain:.4e}", f"{stress:.6g}"))
+    columns = ("phase", f"mean strain {component}", f"mean stress {component}")
+    print_table("phases at the end", columns, rows)
+
+
+def first_peak(stress: np.ndarray) -> int:
+    """First step with the largest stress."""
+    size = np.abs(stress)
+    return int(np.argmax(size >= (1.0 - NOISE) * size.max()))
 
 
 def without_noise(values: np.ndarray) -> np.ndarray:
@@ -204,6 +208,12 @@ def is_uniaxial(path: LoadPath, component: str) -> bool:
     return bool(path.stress_controlled[:, others].all() and not path.target[:, others].any())
 
 
+def is_held(path: LoadPath, component: str) -> bool:
+    """Whether what is prescribed of a component rests most of the time, as in creep."""
+    values = path.target[:, COMPONENTS.index(component)]
+    return bool(values.any() and np.count_nonzero(np.diff(values) == 0.0) > path.n_steps // 2)
+
+
 def slope_name(path: LoadPath, component: str) -> str:
     """What the slope of the curve is called."""
     if not is_uniaxial(path, component):
@@ -215,7 +225,8 @@ def shown_steps(strain: np.ndarray) -> list[int]:
     """Step numbers worth a row: five spread evenly and the first eight turning points."""
     last = len(strain) - 1
     even = np.linspace(1, last, min(last, SHOWN_ROWS)).round().astype(int)
-    direction = np.sign(np.diff(strain))
+    moves = np.diff(strain)
+    direction = np.where(np.abs(moves) <= NOISE * np.abs(strain).max(), 0.0, np.sign(moves))
     turning = np.flatnonzero(direction[1:] * direction[:-1] < 0.0) + 1
     return sorted({*even.tolist(), *turning[:SHOWN_TURNS].tolist()})
 
@@ -228,7 +239,7 @@ def number(value: float) -> str:
 def as_dict(response: Response, component: str) -> dict[str, Any]:
     """The response for machines; tensors in Mandel form."""
     strain, stress = response.component(component)
-    peak = int(np.abs(stress).argmax())
+    peak = first_peak(stress)
     return {
         "path": response.path.name,
         "component": component,
@@ -238,10 +249,17 @@ def as_dict(response: Response, component: str) -> dict[str, Any]:
         "strain_at_peak": float(strain[peak]),
         "slope": [None if np.isnan(value) else float(value) for value in slopes(strain, stress)],
         "iterations": response.iterations.tolist(),
+        "stored": listed(response.stored),
+        "dissipated": listed(response.dissipated),
         "time": response.time.tolist(),
         "strain": response.strain.tolist(),
         "stress": response.stress.tolist(),
     }
+
+
+def listed(values: np.ndarray | None) -> list[float] | None:
+    """An array as JSON takes it."""
+    return None if values is None else values.tolist()
 
 
 def draw(response: Response, component: str, unit: str, path: Path, record: dict[str, str]) -> None:
@@ -253,10 +271,17 @@ def draw(response: Response, component: str, unit: str, path: Path, record: dict
         raise MissingExtraError(
             "--plot needs matplotlib. Install it with: pip install 'matnet[offline]'"
         ) from None
-    figure = Figure(figsize=(5.0, 3.6), dpi=150, layout="constrained")
+    dissipates = response.dissipated is not None and response.dissipated[-1] > 0.0
+    width = 9.0 if dissipates else 5.0
+    figure = Figure(figsize=(width, 3.6), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
-    ax = response.plot(figure.add_subplot(), component=component, unit=unit)
-    ax.set_title(response.path.name)
+    axes = figure.subplots(1, 2 if dissipates else 1, squeeze=False)[0]
+    against = "time" if is_held(response.path, component) else "strain"
+    response.plot(axes[0], component=component, against=against, phases=True, unit=unit)
+    axes[0].set_title(response.path.name)
+    if dissipates:
+        response.plot_energy(axes[1], unit=unit)
+        axes[1].set_title("energy")
     text = "; ".join(f"{key}: {value}" for key, value in record.items())
     key = "Description" if path.suffix.lower() == ".png" else "Title"
     with whole_file(path) as beside:
