@@ -374,24 +374,11 @@ def solve_from_here(e, k, n, close, par, state_n, s, S, g, r, slip, weight, A, v
 
 
 @njit(cache=True, error_model="numpy")
-def solve_crystal(e, k, n, par, state_n, s, S, g, r, slip, weight, A, v):
-    """Find s and S; False if there is no solution to be found.
+def raise_load(e, largest, k, n, par, state_n, s, S, g, r, slip, weight, A, v):
+    """Raise the trial strain to e from a small part of it, in factors that adapt.
 
-    If that fails from the elastic trial stress, the load is raised to e from a small part of it,
-    in factors that adapt, each time starting from the solution before.
+    Each solution starts the next: at a fixed pattern of slip, stress grows like strain^(1/n).
     """
-    largest = 0.0
-    for i in range(5):
-        largest = max(largest, abs(e[i]))
-        s[i] = par[MODULI + i] * e[i]
-    for p in range(N_PLANES):
-        S[p], g[p] = 0.0, state_n[6 + p]
-    if not 1e-100 < largest < 1e100:
-        residual_of_both(e, k, n, par, state_n, s, S, g, r, slip, weight, v)
-        return largest == 0.0
-    if solve_from_here(e, k, n, 0.2, par, state_n, s, S, g, r, slip, weight, A, v):
-        return True
-
     part = v[N_WORK : N_WORK + 5]
     good = v[N_WORK + 5 : N_WORK + 14]
     reached = min(1.0, 1e-4 / largest)
@@ -409,7 +396,7 @@ def solve_crystal(e, k, n, par, state_n, s, S, g, r, slip, weight, A, v):
         for p in range(N_PLANES):
             S[p] = good[5 + p]
         resistances(par, state_n, S, g)
-        if solve_from_here(part, k, n, 0.2, par, state_n, s, S, g, r, slip, weight, A, v):
+        if solve_from_here(part, k, n, 0.01, par, state_n, s, S, g, r, slip, weight, A, v):
             if load == 1.0:
                 return True
             reached, factor = load, max(min(factor * factor, 4.0), 1.1)
@@ -422,6 +409,25 @@ def solve_crystal(e, k, n, par, state_n, s, S, g, r, slip, weight, A, v):
         else:
             factor = math.sqrt(factor)
     return False
+
+
+@njit(cache=True, error_model="numpy")
+def solve_crystal(e, k, n, par, state_n, s, S, g, r, slip, weight, A, v):
+    """Find s and S, in one go if that succeeds; False if there is no solution to be found."""
+    largest = 0.0
+    for i in range(5):
+        largest = max(largest, abs(e[i]))
+    for close in (0.2, 1e-4):
+        for i in range(5):
+            s[i] = par[MODULI + i] * e[i]
+        for p in range(N_PLANES):
+            S[p], g[p] = 0.0, state_n[6 + p]
+        if not 1e-100 < largest < 1e100:
+            residual_of_both(e, k, n, par, state_n, s, S, g, r, slip, weight, v)
+            return largest == 0.0
+        if solve_from_here(e, k, n, close, par, state_n, s, S, g, r, slip, weight, A, v):
+            return True
+    return raise_load(e, largest, k, n, par, state_n, s, S, g, r, slip, weight, A, v)
 
 
 @njit(cache=True, error_model="numpy")
