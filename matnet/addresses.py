@@ -14,7 +14,11 @@ from typing import Any
 from llvmlite import ir
 from numba import cfunc, types
 
+from matnet.kernel_cache import forget_stale_kernels
+
 __all__ = ["address_of", "call_at"]
+
+forget_stale_kernels()
 
 
 def call_at(signature: Any) -> Any:

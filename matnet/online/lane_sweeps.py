@@ -50,13 +50,13 @@ __all__ = [
 
 _F1, _F2, _F3 = types.float64[::1], types.float64[:, ::1], types.float64[:, :, ::1]
 _I2 = types.int64[:, ::1]
-CONDENSE = types.void(_F3, _F3, _F3, _F3, _F3, _F1, _F1, _F1, _F2, _I2)
+CONDENSE = types.void(_F3, _F3, _F3, _F3, _F3, _F3, _F2, _F1, _F1, _F2, _I2)
 DISTRIBUTE = types.void(_F3, _F3, _F3, _F3, _F3, _F3, _F3, _F1, types.int64, _F1, _F2, _I2)
 PREDICT = types.void(_F3, _F3, _F3, _F3, _F3, _F1, _F3, _F1, _F2, _I2)
 
 
 @intrinsic
-def call_condense(typing, at, tangent, stress, mean, jump, gap, total, fraction, weight, n, nodes):
+def call_condense(typing, at, tangent, stress, mean, jump, gap, step, totals, f, weight, n, nodes):
     """`condense_symmetric` or `condense_general`, whichever lies at the address."""
     return call_at(CONDENSE)
 
@@ -272,7 +272,7 @@ def solve(lu, b):
 
 @inline
 def eliminate(c1, c2, d_h, h_d, s1, s2, f1, n, jump, gap, k):
-    """Stores J and g of block k; returns the columns of J, and g."""
+    """Stores J and g of block k; returns the columns of J, g, and the decrement r . g."""
     f2 = 1.0 - f1
     p = rows_to_interface(c1, n)
     mixed = mix_rows3(f2, p, 1.0, mix_rows3(f1, d_h, f1, p))  # C2 H = D H + C1 H
@@ -291,7 +291,8 @@ def eliminate(c1, c2, d_h, h_d, s1, s2, f1, n, jump, gap, k):
         solve(lu, h_d[4]),
         solve(lu, h_d[5]),
     )
-    g = solve(lu, to_interface(mix6(1.0, s2, -1.0, s1), n))
+    r = to_interface(mix6(1.0, s2, -1.0, s1), n)
+    g = solve(lu, r)
     store3(gap, 3 * k, g)
     at = 18 * k
     store3(jump, at, j[0])
@@ -300,7 +301,7 @@ def eliminate(c1, c2, d_h, h_d, s1, s2, f1, n, jump, gap, k):
     store3(jump, at + 9, j[3])
     store3(jump, at + 12, j[4])
     store3(jump, at + 15, j[5])
-    return j, g
+    return j, g, dot3(r, g)
 
 
 @inline
@@ -334,33 +335,40 @@ def condense_stress(s1, s2, d_h, g, f1, stress, node):
 
 
 @inline
-def average(mean, i, j, f1, n, node, weight):
-    """Mean stress of a block; returns the square of its traction jump, times the weight."""
+def average(mean, i, j, f1, n, node):
+    """Mean stress of a block; returns its traction jump."""
     s1, s2 = load6(mean, 6 * i), load6(mean, 6 * j)
     store6(mean, 6 * node, mix6(f1, s1, 1.0 - f1, s2))
-    r = to_interface(mix6(1.0, s2, -1.0, s1), n)
-    return weight * dot3(r, r)
+    return to_interface(mix6(1.0, s2, -1.0, s1), n)
 
 
 @kernel
-def condense_symmetric(tangent, stress, mean, jump, gap, total, fraction, weight, normals, nodes):
-    """Leaves to root, upper triangles only; adds up the squared traction jumps in `total`.
+def condense_symmetric(
+    tangent, stress, mean, jump, gap, step, totals, fraction, weight, normals, nodes
+):
+    """Leaves to root, upper triangles only.
 
     Base nodes' tangent, stress and mean (the stress again) are given. Fills those of the blocks:
     tangent, condensed stress, mean of the base nodes' stress, jump (n_blocks, 18, LANES) with J by
     columns, gap (n_blocks, 3, LANES) with g. nodes (n_blocks, 2) are the children of each block,
-    weight (n_blocks,) the factor of its squared jump.
+    weight (n_blocks,) its volume times f1 f2, step (n_blocks, 3, LANES) the Newton step that led
+    here. totals (3, LANES), sums over the blocks with these weights of: the squared traction jump;
+    its product with the step, which is the potential's slope along it, downward; and the slope that
+    the next Newton step begins with.
     """
     first = tangent.shape[0] - nodes.shape[0]
-    jumps = lane(0.0)
+    jumps, slope, decrement = lane(0.0), lane(0.0), lane(0.0)
     for k in range(nodes.shape[0] - 1, -1, -1):
         i, j, node = nodes[k, 0], nodes[k, 1], first + k
         f1, n = fraction[k], normal_of(normals, k)
-        jumps = jumps + average(mean, i, j, f1, n, node, weight[k])
+        r = average(mean, i, j, f1, n, node)
+        jumps = jumps + weight[k] * dot3(r, r)
+        slope = slope + weight[k] * dot3(r, load3(step, 3 * k))
         c1, c2 = mirror(load_rows(tangent, i)), mirror(load_rows(tangent, j))
         d_h = mix_rows3(1.0, rows_to_interface(c2, n), -1.0, rows_to_interface(c1, n))
         s1, s2 = load6(stress, 6 * i), load6(stress, 6 * j)
-        x, g = eliminate(c1, c2, d_h, d_h, s1, s2, f1, n, jump, gap, k)
+        x, g, fall = eliminate(c1, c2, d_h, d_h, s1, s2, f1, n, jump, gap, k)
+        decrement = decrement + weight[k] * fall
         condense_stress(s1, s2, d_h, g, f1, stress, node)
         at = 36 * node
         store6(tangent, at, condensed_row(c1[0], c2[0], d_h[0], x, f1))
@@ -383,24 +391,29 @@ def condense_symmetric(tangent, stress, mean, jump, gap, total, fraction, weight
         store(tangent, at + 28, row[4])
         store(tangent, at + 29, row[5])
         store(tangent, at + 35, condensed_row(c1[5], c2[5], d_h[5], x, f1)[5])
-    store(total, 0, jumps)
+    store3(totals, 0, (jumps, slope, decrement))
 
 
 @kernel
-def condense_general(tangent, stress, mean, jump, gap, total, fraction, weight, normals, nodes):
+def condense_general(
+    tangent, stress, mean, jump, gap, step, totals, fraction, weight, normals, nodes
+):
     """`condense_symmetric` for tangents without symmetry."""
     first = tangent.shape[0] - nodes.shape[0]
-    jumps = lane(0.0)
+    jumps, slope, decrement = lane(0.0), lane(0.0), lane(0.0)
     for k in range(nodes.shape[0] - 1, -1, -1):
         i, j, node = nodes[k, 0], nodes[k, 1], first + k
         f1, n = fraction[k], normal_of(normals, k)
-        jumps = jumps + average(mean, i, j, f1, n, node, weight[k])
+        r = average(mean, i, j, f1, n, node)
+        jumps = jumps + weight[k] * dot3(r, r)
+        slope = slope + weight[k] * dot3(r, load3(step, 3 * k))
         c1, c2 = load_rows(tangent, i), load_rows(tangent, j)
         t1, t2 = transposed(c1), transposed(c2)
         d_h = mix_rows3(1.0, rows_to_interface(c2, n), -1.0, rows_to_interface(c1, n))
         h_d = mix_rows3(1.0, rows_to_interface(t2, n), -1.0, rows_to_interface(t1, n))
         s1, s2 = load6(stress, 6 * i), load6(stress, 6 * j)
-        x, g = eliminate(c1, c2, d_h, h_d, s1, s2, f1, n, jump, gap, k)
+        x, g, fall = eliminate(c1, c2, d_h, h_d, s1, s2, f1, n, jump, gap, k)
+        decrement = decrement + weight[k] * fall
         condense_stress(s1, s2, d_h, g, f1, stress, node)
         at = 36 * node
         store6(tangent, at, condensed_row(c1[0], c2[0], d_h[0], x, f1))
@@ -409,7 +422,7 @@ def condense_general(tangent, stress, mean, jump, gap, total, fraction, weight, 
         store6(tangent, at + 18, condensed_row(c1[3], c2[3], d_h[3], x, f1))
         store6(tangent, at + 24, condensed_row(c1[4], c2[4], d_h[4], x, f1))
         store6(tangent, at + 30, condensed_row(c1[5], c2[5], d_h[5], x, f1))
-    store(total, 0, jumps)
+    store3(totals, 0, (jumps, slope, decrement))
 
 
 @inline

@@ -39,6 +39,7 @@ MOST_AHEAD = 4.0  # times the last increment that the next one is guessed from i
 SHORTEST = 2.0**-10  # of a Newton step
 UPHILL = 0.5  # slope up to which a trial is accepted, over the slope at the step's beginning
 FALLEN = 0.25  # squared traction jump below which it is accepted anyway, over the last one
+EASY = 8  # iterations after which the next part is made larger
 ROUND_OFF = 1e-14  # of stiffness times strain: what is left of a stress after cancellation
 
 
@@ -419,16 +420,21 @@ def set_target(plan, work, begin, end):
 @njit(cache=True, error_model="numpy")
 def continue_lane(plan, work, k, dt, tol, max_iterations, max_cuts):
     """Approach the whole increment of lane k in parts; returns whether it was reached."""
-    reached, part, shortest = 0.0, 0.5, 0.5**max_cuts
+    reached, part, shortest = 0.0, 0.25, 0.5**max_cuts
     while part >= shortest:
         end = min(reached + part, 1.0)
         work.dt[k] = end * dt
+        spent = work.iterations[k]
         set_target(plan, work, reached, end)
         if attempt(plan, work, 1 << k, tol, max_iterations) == 0:
             part *= 0.5
             continue
         if end == 1.0:
             return True
-        reached, part = end, 2.0 * part
+        if work.iterations[k] - spent <= EASY:
+            part *= 2.0
+        work.macro_before[:] = (end - reached) * (work.macro - work.macro_n)
+        work.before[:] = work.trial - work.start
         work.start[:] = work.trial
+        reached = end
     return False
