@@ -362,17 +362,24 @@ def _energy_balance(probe: Probe, rng: np.random.Generator, steps: list[Step]) -
     sizes = np.clip(probe.strain_scale * np.geomspace(0.5, 20.0, 8), 0.0, LARGE_STRAIN / 2.0)
     corners = sizes[:, None] * rng.normal(size=(5, 8, 6)) / np.sqrt(6.0)
     corners[-1] = 0.0
-    errors = []
-    for n_steps in (40, 80, 160):
-        error, valid = _imbalance(probe, corners, n_steps)
+    errors: list[float] = []
+    while len(errors) < 5 and not _vanishes(errors):  # beyond three only where signs change
+        error, valid = _imbalance(probe, corners, 40 * 2 ** len(errors))
         errors.append(float(error[valid].mean()) if valid.any() else np.inf)
     text = (
         "work less stored less dissipated energy over cycles, relative to the work: "
         + ", ".join(f"{error:.1e}" for error in errors)
-        + " with 40, 80, 160 steps a leg"
+        + " with 40, 80, ... steps a leg"
     )
-    converges = errors[-1] <= 0.4 * errors[0] and errors[-1] <= 0.1
-    return Check("energy balance", errors[-1] <= 1e-8 or converges, text)
+    return Check("energy balance", _vanishes(errors), text)
+
+
+def _vanishes(errors: list[float]) -> bool:
+    """Whether errors fall in proportion to the step, which is halved from one to the next."""
+    if len(errors) < 2:
+        return False
+    converges = len(errors) > 2 and errors[-1] <= 0.4 * errors[0] and errors[-1] <= 0.1
+    return errors[-1] <= 1e-8 or (converges and errors[-1] <= 0.65 * errors[-2])
 
 
 def _imbalance(probe: Probe, corners: np.ndarray, n_steps: int) -> tuple[np.ndarray, np.ndarray]:
