@@ -28,19 +28,19 @@ from matnet.phases.radial_return import (
 from matnet.simd import any_of, lane, load, mask_bits, mask_of, select, store
 from matnet.simd_math import exp_lanes, log_lanes
 
-__all__ = ["radial_return_lanes"]
+__all__ = ["radial_return_lanes", "yield_lanes"]
 
 
 @njit(cache=True, error_model="numpy", forceinline=True)
-def _table_lanes(par, p):
+def _table_lanes(par, table, p):
     """Row by row: later rows overwrite where p lies beyond them; flat after the last."""
     rows = int(par[NUMBERS])
-    y, h = lane(par[BACK + rows]), lane(0.0)
+    y, h = lane(par[table + rows]), lane(0.0)
     for k in range(rows):
-        p_k, y_k = par[BACK + k], par[BACK + rows + k]
+        p_k, y_k = par[table + k], par[table + rows + k]
         slope = 0.0
         if k + 1 < rows:
-            slope = (par[BACK + rows + k + 1] - y_k) / (par[BACK + k + 1] - p_k)
+            slope = (par[table + rows + k + 1] - y_k) / (par[table + k + 1] - p_k)
         beyond = p >= p_k
         y = select(beyond, y_k + slope * (p - p_k), y)
         h = select(beyond, slope, h)
@@ -48,7 +48,7 @@ def _table_lanes(par, p):
 
 
 @njit(cache=True, error_model="numpy", forceinline=True)
-def _yield_lanes(shape, par, p):
+def yield_lanes(shape, par, table, p):
     """`matnet.phases.hardening.yield_stress` for lanes."""
     a, h = par[NUMBERS], par[NUMBERS + 1]
     if shape == LINEAR:
@@ -61,7 +61,7 @@ def _yield_lanes(shape, par, p):
         e0, n = par[NUMBERS + 2], par[NUMBERS + 3]
         power = h * exp_lanes(n * log_lanes(e0 + p))
         return a + power, n * power / (e0 + p)
-    return _table_lanes(par, p)
+    return _table_lanes(par, table, p)
 
 
 @njit(cache=True, error_model="numpy", forceinline=True)
@@ -77,7 +77,7 @@ def _increment_lanes(shape, par, q, p_n, y_n, h_n, plastic):
     y, h = y_n, h_n
     left = plastic
     for iteration in range(MAX_ITERATIONS):
-        y, h = _yield_lanes(shape, par, p_n + dp)
+        y, h = yield_lanes(shape, par, BACK, p_n + dp)
         r = q - stiff * dp - y
         left = plastic & (abs(r) > TOLERANCE * q)
         if not any_of(left):
@@ -162,7 +162,7 @@ def radial_return_lanes(
         b5 = shear2 * (load(strain, e + 5) - load(state_n, s + 5))
         p_n = load(state_n, s + 6)
         q = ROOT_3_2 * math.sqrt(b0 * b0 + b1 * b1 + b2 * b2 + b3 * b3 + b4 * b4 + b5 * b5)
-        y_n, h_n = _yield_lanes(shape, par, p_n)
+        y_n, h_n = yield_lanes(shape, par, BACK, p_n)
         failed |= ~mask_bits(abs(v) + q + p_n < np.inf)
         plastic = (q > y_n) & running
         if not any_of(plastic):

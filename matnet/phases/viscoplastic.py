@@ -11,6 +11,7 @@ from matnet.elasticity import isotropic
 from matnet.errors import ParameterError, require_between, require_positive
 from matnet.phases.backstress import Backstress, read_backstresses
 from matnet.phases.base import PhaseLaw
+from matnet.phases.general_return_lanes import general_return_lanes
 from matnet.phases.hardening import HARDENING, Hardening
 from matnet.phases.j2 import require_slow_softening
 from matnet.phases.parts import read_part
@@ -94,6 +95,11 @@ class Viscoplastic(PhaseLaw):
     def kernel(self) -> Any:
         """The point kernel."""
         return radial_return_point
+
+    @property
+    def lane_kernel(self) -> Any:
+        """The lane kernel."""
+        return general_return_lanes
 
     @property
     def parameters(self) -> np.ndarray:

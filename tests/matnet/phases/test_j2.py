@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from numba import njit
 from scipy.optimize import brentq, root
 
 from matnet.errors import ParameterError
@@ -17,8 +16,6 @@ from matnet.phases import (
     Tabulated,
     Voce,
 )
-from matnet.phases.calls import call_lanes, lane_address, lanes_by_points, point_address
-from matnet.simd import LANES
 
 E, NU = 210e3, 0.3
 G = E / (2 * (1 + NU))
@@ -295,6 +292,20 @@ def test_stress_power_is_stored_or_dissipated(name):
 
 
 @pytest.mark.parametrize("name", LAWS)
+def test_stored_energy_is_that_of_elastic_strain_and_backstresses(name):
+    law, rng = LAWS[name], np.random.default_rng(9)
+    eps, state = random_path(law, rng, 20, 3, 3e-3)
+    step = law.evaluate(eps + 1e-3 * rng.normal(size=eps.shape), 1.0, state)
+    elastic = np.linalg.solve(law.stiffness, step.stress.T).T
+    stored = 0.5 * (step.stress * elastic).sum(axis=1)
+    for i, part in enumerate(law.backstresses):
+        X = step.state[:, 7 + 6 * i : 13 + 6 * i]
+        alpha = 1.5 * X / part.C  # X = 2/3 C alpha
+        stored += 0.5 * (X * alpha).sum(axis=1)
+    np.testing.assert_allclose(step.energy[:, 0], stored, rtol=1e-10)
+
+
+@pytest.mark.parametrize("name", LAWS)
 def test_strains_up_to_100_percent_have_a_solution(name):
     law, rng = LAWS[name], np.random.default_rng(6)
     state = np.tile(law.initial_state(), (2000, 1))
@@ -348,77 +359,3 @@ def test_state_is_named():
 def test_bad_parameters_are_refused(change, message):
     with pytest.raises(ParameterError, match=message):
         J2(**({"E": E, "nu": NU, "hardening": LINEAR} | change))
-
-
-# lanes
-
-
-@njit
-def call(kernel, point, active, eps, dt, temperature, par, state_n, sig, state, c, e):
-    return call_lanes(kernel, point, active, eps, dt, temperature, par, state_n, sig, state, c, e)
-
-
-def lanes(law, kernel, active, strain, state_n):
-    n = len(strain)
-    out = (
-        np.full((n, 6, LANES), np.nan),
-        np.full_like(state_n, np.nan),
-        np.full((n, 36, LANES), np.nan),
-        np.full((n, 2, LANES), np.nan),
-    )
-    ones = np.ones(LANES)
-    point = point_address(law.kernel)
-    address = lane_address(kernel)
-    failed = call(address, point, active, strain, ones, ones, law.parameters, state_n, *out)
-    return failed, out
-
-
-UPPER = [6 * i + j for i in range(6) for j in range(i, 6)]
-
-
-def lane_case(law, scale, seed):
-    rng = np.random.default_rng(seed)
-    n = 10
-    eps, state = random_path(law, rng, n * LANES, 2, scale)
-    eps = eps + scale * rng.normal(size=eps.shape)
-    eps[::3] *= 0.01
-    as_lanes = [np.ascontiguousarray(a.reshape(n, LANES, -1).swapaxes(1, 2)) for a in (eps, state)]
-    as_lanes[0][0] *= 1e-3
-    as_lanes[1][0] = 0.0  # a node where no lane flows
-    return as_lanes
-
-
-@pytest.mark.parametrize("name", HARDENING)
-@pytest.mark.parametrize("scale", [1e-3, 0.02, 0.5])
-def test_lanes_agree_with_points(name, scale):
-    law = LAWS[name]
-    strain, state_n = lane_case(law, scale, 7)
-    failed, fast = lanes(law, law.lane_kernel, 255, strain, state_n)
-    failed_too, slow = lanes(law, lanes_by_points, 255, strain, state_n)
-    assert failed == failed_too == 0
-    assert (slow[1][:, 6] > state_n[:, 6]).any()
-    assert (slow[1][:, 6] == state_n[:, 6]).any()
-    for a, b in zip(fast, slow, strict=True):
-        if a.shape[1] == 36:
-            a, b = a[:, UPPER], b[:, UPPER]
-        size = np.abs(b).max(axis=(0, 2), keepdims=True) if a.shape[1] < 10 else np.abs(b).max()
-        assert (np.abs(a - b) <= 1e-12 * (np.abs(b) + size * 1e-2)).all()
-
-
-@pytest.mark.parametrize("name", HARDENING)
-def test_lanes_that_are_not_active_do_no_harm(name):
-    law = LAWS[name]
-    strain, state_n = lane_case(law, 0.02, 8)
-    _, whole = lanes(law, law.lane_kernel, 255, strain, state_n)
-    strain[:, :, 1::2] = np.nan
-    state_n[:, :, 3] = -1e300
-    failed, part = lanes(law, law.lane_kernel, 0b01010101, strain, state_n)
-    assert failed == 0
-    for a, b in zip(part, whole, strict=True):
-        np.testing.assert_array_equal(a[..., ::2], b[..., ::2])
-    failed, _ = lanes(law, law.lane_kernel, 0b00000111, strain, state_n)
-    assert failed == 0b010
-
-
-def test_laws_with_backstresses_have_no_lane_kernel():
-    assert LAWS["chaboche"].lane_kernel is None
