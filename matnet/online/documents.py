@@ -113,6 +113,11 @@ class Step:
             good &= (update.status == 0).reshape(n, nodes.size).all(axis=1)
         return Response(stress, tangent, energy, states, good)
 
+    def rate_dependent(self) -> np.ndarray:
+        """Whether the law of each base node (n_base,) is."""
+        by_phase = np.array([law.rate_dependent for law in self.laws.values()])
+        return np.asarray(by_phase[self.network.base_phase])
+
 
 def _prepare(
     network: Network,
@@ -187,10 +192,16 @@ def _dense_newton(it: Iterate) -> np.ndarray:
 
 
 def _residual_stress(it: Iterate) -> np.ndarray:
-    """He et al., algorithm 1, steps 3 to 6: ``sig = C d_eps + r`` up, ``d_eps`` down."""
+    """He et al., algorithm 1, steps 3 to 6: ``sig = C d_eps + r`` up, ``d_eps`` down.
+
+    At zero increment, a rate-independent law has one tangent for loading and one for unloading, and
+    round-off would choose; it starts from the initial stiffness.
+    """
     d_eps, d_macro, jumps_n = _increments(it)
-    rest = it.response.stress - (it.response.tangent @ d_eps[..., None])[..., 0]
-    up = condense(it.step.tree, it.response.tangent, rest)
+    first = ~d_eps.any(axis=(1, 2))[:, None] & ~it.step.rate_dependent()
+    tangent = np.where(first[..., None, None], it.step.elastic, it.response.tangent)
+    rest = it.response.stress - (tangent @ d_eps[..., None])[..., 0]
+    up = condense(it.step.tree, tangent, rest)
     return np.asarray(jumps_n + jump_increments(it.step.tree, up.gain, up.offset, d_macro))
 
 

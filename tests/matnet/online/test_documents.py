@@ -285,6 +285,18 @@ def test_softening_matrix_is_solved_without_residual_stress() -> None:
         np.testing.assert_allclose(found.stress, expected.stress, atol=1e-8 * scale)
 
 
+@pytest.mark.parametrize("solver", ["dense-newton", "dmn"])
+def test_unloading_after_perfectly_plastic_flow_starts_elastically(solver: str) -> None:
+    """On the yield surface, round-off must not choose the tangent of the first step back."""
+    laws = {"matrix": J2(E=3.8, nu=0.387, hardening=Linear(sig_y=0.03)), "fibre": GLASS}
+    network = ud_network("dmn", depth=5, seed=3)
+    plain, other = (Point(network, laws, s, 6, tol=1e-9) for s in ("plain", solver))
+    for amount in (2e-3, 4e-3, 6e-3, 8e-3, 6e-3, 4e-3):
+        expected, found = plain.step(amount * LOADS), other.step(amount * LOADS)
+        scale = np.abs(expected.stress).max()
+        np.testing.assert_allclose(found.stress, expected.stress, atol=1e-7 * scale)
+
+
 # --- temperature and frames
 
 
