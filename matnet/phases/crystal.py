@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -74,10 +73,9 @@ class CrystalPlasticity(PhaseLaw):
 
     References
     ----------
-    Peirce, Asaro & Needleman, Acta Metall. 31 (1983) 1951 (rate dependence, small sections 2-3);
-    Brown, Kim & Anand, Int. J. Plast. 5 (1989) 95 (form of h); Kalidindi, Bronkhorst & Anand,
-    J. Mech. Phys. Solids 40 (1992) 537 (q by coplanar systems); the law is *phenopowerlaw* in
-    DAMASK.
+    Peirce, Asaro & Needleman, Acta Metall. 31 (1983) 1951 (rate dependence); Brown, Kim & Anand,
+    Int. J. Plast. 5 (1989) 95 (form of h); Kalidindi, Bronkhorst & Anand, J. Mech. Phys. Solids
+    40 (1992) 537 (q by coplanar systems). DAMASK calls this law *phenopowerlaw*.
 
     Examples
     --------
@@ -170,11 +168,6 @@ class CrystalPlasticity(PhaseLaw):
     def symmetric(self) -> bool:
         """Whether there is no hardening."""
         return self.h0 == 0.0
-
-    @classmethod
-    def from_table(cls, table: Mapping[str, Any]) -> PhaseLaw:
-        """From the keys of a TOML table; raises `ParameterError`."""
-        return super(CrystalPlasticity, cls).from_table(table)
 
     def to_table(self) -> dict[str, Any]:
         """The keys that were given."""
