@@ -5,6 +5,7 @@ import pytest
 from scipy.optimize import brentq, root
 
 from matnet.errors import ParameterError
+from matnet.mandel import rotation_matrix
 from matnet.phases import (
     J2,
     ArmstrongFrederick,
@@ -270,6 +271,25 @@ def test_symmetric_is_said_of_symmetric_tangents_alone(name):
     skew = np.abs(c - c.swapaxes(1, 2)).max() / np.abs(c).max()
     assert law.symmetric == (skew < 1e-12)
     assert law.symmetric == (name not in ("af", "chaboche"))
+
+
+@pytest.mark.parametrize("name", LAWS)
+def test_response_is_the_same_in_every_frame(name):
+    law, rng = LAWS[name], np.random.default_rng(8)
+    eps, state = random_path(law, rng, 20, 3, 3e-3)
+    eps = eps + 3e-3 * rng.normal(size=eps.shape)
+    R = rotation_matrix(np.linalg.qr(rng.normal(size=(3, 3)))[0])
+
+    def turn(rows):
+        tensors = [rows[:, :6] @ R.T, rows[:, 6:7]]
+        tensors += [rows[:, i : i + 6] @ R.T for i in range(7, rows.shape[1], 6)]
+        return np.hstack(tensors)
+
+    step, turned = law.evaluate(eps, 1.0, state), law.evaluate(eps @ R.T, 1.0, turn(state))
+    np.testing.assert_allclose(turned.stress, step.stress @ R.T, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(turned.state, turn(step.state), rtol=1e-9, atol=1e-11)
+    np.testing.assert_allclose(turned.tangent, R @ step.tangent @ R.T, rtol=1e-8, atol=1e-5)
+    np.testing.assert_allclose(turned.energy, step.energy, rtol=1e-9, atol=1e-12)
 
 
 # energies and robustness
