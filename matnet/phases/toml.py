@@ -19,6 +19,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from matnet.atomic import whole_file
 from matnet.errors import FileFormatError, ParameterError, ShapeError
 from matnet.phases.base import PhaseLaw
@@ -184,6 +186,8 @@ def _key(key: str) -> str:
 
 
 def _value(value: Any) -> str:
+    if isinstance(value, np.generic):  # repr would name its type
+        value = value.item()
     if isinstance(value, str):
         return _quoted(value)
     if isinstance(value, bool):

@@ -99,6 +99,13 @@ def test_phases_file_gives_an_equal_law(law, tmp_path):
     np.testing.assert_array_equal(again.parameters, law.parameters)
 
 
+def test_phases_file_takes_numpy_numbers(tmp_path):
+    part = Linear(sig_y=np.float64(0.1), H=np.float32(0.5))
+    law = J2(E=np.float64(3.8), nu=0.3, hardening=part)
+    write_phases(tmp_path / "p.toml", {"m": law})
+    assert read_phases(tmp_path / "p.toml", ["m"])["m"] == law
+
+
 def test_phases_file_as_documented(tmp_path):
     (tmp_path / "p.toml").write_text(
         '[m]\nlaw = "viscoplastic"\nE = 3800\nnu = 0.387\n'
