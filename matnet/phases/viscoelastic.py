@@ -1,6 +1,6 @@
 """Linear viscoelasticity: the generalised Maxwell model, integrated exactly."""
 
-# mypy: disable-error-code="no-untyped-def"
+# mypy: disable-error-code="no-untyped-def, call-arg, var-annotated"
 from __future__ import annotations
 
 import math
@@ -15,6 +15,7 @@ from matnet.elasticity import isotropic
 from matnet.errors import ParameterError, require_positive
 from matnet.mandel import COMPONENTS
 from matnet.phases.base import PhaseLaw
+from matnet.simd import LANES, load, mask_bits, store
 
 __all__ = ["Viscoelastic"]
 
@@ -44,6 +45,20 @@ def ramp_weights(x):
 
 
 @njit(cache=True, error_model="numpy")
+def _branch_weights(dt, tau):
+    """What is kept of the spring strain h, the weight of the increment d, and the dissipation.
+
+    The dissipation over the modulus is ``lost_mean (h + shift d)^2 + lost_step d^2``.
+    """
+    x = min(dt / tau, 1e100)
+    p, phi, psi = ramp_weights(x)
+    a = phi * (1.0 - 0.5 * p)
+    shift = 0.5 * phi * phi / a
+    rest = max(psi - 0.5 * phi * phi * shift, 0.0)
+    return 1.0 - p, phi, shift, x * a, x * rest
+
+
+@njit(cache=True, error_model="numpy")
 def viscoelastic_point(
     strain, dt, temperature, parameters, state_n, stress, state, tangent, energy
 ):
@@ -61,29 +76,24 @@ def viscoelastic_point(
         state[i] = strain[i]
     for at in range(3, len(parameters), 3):
         K_b, G_b, tau = parameters[at], parameters[at + 1], parameters[at + 2]
-        x = min(dt / tau, 1e100)
-        p, phi, psi = ramp_weights(x)
-        # dissipated: x (a hh + b h d + c dd), spring strain h, increment d, as a sum of squares
-        a = phi * (1.0 - 0.5 * p)
-        shift = 0.5 * phi * phi / a
-        rest = max(psi - 0.5 * phi * phi * shift, 0.0)
+        kept, phi, shift, lost_mean, lost_step = _branch_weights(dt, tau)
         row = 2 * at
         tr_h = state_n[row] + state_n[row + 1] + state_n[row + 2]
         tr_d = trace - (state_n[0] + state_n[1] + state_n[2])
-        tr_new = (1.0 - p) * tr_h + phi * tr_d
+        tr_new = kept * tr_h + phi * tr_d
         tr_mean = tr_h + shift * tr_d
         stored += 0.5 * K_b * tr_new * tr_new
-        lost += K_b * x * (a * tr_mean * tr_mean + rest * tr_d * tr_d)
+        lost += K_b * (lost_mean * tr_mean * tr_mean + lost_step * tr_d * tr_d)
         for i in range(6):
             third = 1.0 / 3.0 if i < 3 else 0.0
             h, d = state_n[row + i], strain[i] - state_n[i]
-            new = (1.0 - p) * h + phi * d
+            new = kept * h + phi * d
             dev = new - third * tr_new
             mean, step = h + shift * d - third * tr_mean, d - third * tr_d
             state[row + i] = new
             stress[i] += 3.0 * third * K_b * tr_new + 2.0 * G_b * dev
             stored += G_b * dev * dev
-            lost += 2.0 * G_b * x * (a * mean * mean + rest * step * step)
+            lost += 2.0 * G_b * (lost_mean * mean * mean + lost_step * step * step)
         K += phi * K_b
         G += phi * G_b
     for i in range(6):
@@ -93,6 +103,94 @@ def viscoelastic_point(
     energy[0] = stored
     energy[1] = lost
     return 0 if stored < math.inf and lost < math.inf else 1
+
+
+@njit(cache=True, error_model="numpy")
+def _lane_weights(active, dt, parameters):
+    """Rows for each branch, the five of `_branch_weights`; last, bulk and shear of the tangent."""
+    n = len(parameters) // _BRANCHES - 1
+    weights = np.zeros((5 * n + 2, LANES))
+    first = -1
+    for lane in range(LANES):
+        if not (active >> lane) & 1:
+            continue
+        if first >= 0 and dt[lane] == dt[first]:  # mostly so
+            weights[:, lane] = weights[:, first]
+            continue
+        first = lane
+        weights[5 * n, lane], weights[5 * n + 1, lane] = parameters[0], parameters[1]
+        for b in range(n):
+            at = _BRANCHES * (b + 1)
+            branch = _branch_weights(dt[lane], parameters[at + 2])
+            for k in range(5):
+                weights[5 * b + k, lane] = branch[k]
+            weights[5 * n, lane] += branch[1] * parameters[at]
+            weights[5 * n + 1, lane] += branch[1] * parameters[at + 1]
+    return weights
+
+
+@njit(cache=True, error_model="numpy", forceinline=True)
+def _branch_lanes(K_b, G_b, weights, b, v, tr_d, strain, e, state_n, s, stress, state):
+    """One branch at one node: its stress and state; returns its energy and dissipation."""
+    kept, phi, shift = load(weights, 5 * b), load(weights, 5 * b + 1), load(weights, 5 * b + 2)
+    row = s + 6 * (b + 1)
+    tr_h = load(state_n, row) + load(state_n, row + 1) + load(state_n, row + 2)
+    tr_new, tr_mean = kept * tr_h + phi * tr_d, tr_h + shift * tr_d
+    new_square, mean_square, step_square = 0.0 * v, 0.0 * v, 0.0 * v
+    for k in range(6):
+        third = 1.0 / 3.0 if k < 3 else 0.0
+        h, d = load(state_n, row + k), load(strain, e + k) - load(state_n, s + k)
+        new = kept * h + phi * d
+        dev, mean, step = new - third * tr_new, h + shift * d - third * tr_mean, d - third * tr_d
+        store(state, row + k, new)
+        store(stress, e + k, load(stress, e + k) + 3.0 * third * K_b * tr_new + 2.0 * G_b * dev)
+        new_square = new_square + dev * dev
+        mean_square = mean_square + mean * mean
+        step_square = step_square + step * step
+    stored = 0.5 * K_b * tr_new * tr_new + G_b * new_square
+    lost_mean = K_b * tr_mean * tr_mean + 2.0 * G_b * mean_square
+    lost_step = K_b * tr_d * tr_d + 2.0 * G_b * step_square
+    return stored, load(weights, 5 * b + 3) * lost_mean + load(weights, 5 * b + 4) * lost_step
+
+
+@njit(cache=True, error_model="numpy")
+def viscoelastic_lanes(
+    point, active, strain, dt, temperature, parameters, state_n, stress, state, tangent, energy
+):
+    """`viscoelastic_point` at every node of eight points; fills the tangents' upper triangles."""
+    K, G, n_state = parameters[0], parameters[1], state_n.shape[1]
+    n_branches = len(parameters) // _BRANCHES - 1
+    weights = _lane_weights(active, dt, parameters)
+    bulk, shear2 = load(weights, 5 * n_branches), 2.0 * load(weights, 5 * n_branches + 1)
+    side = bulk - shear2 / 3.0
+    failed = 0
+    for node in range(strain.shape[0]):
+        e, s, c = 6 * node, n_state * node, 36 * node
+        v = load(strain, e) + load(strain, e + 1) + load(strain, e + 2)
+        tr_d = v - (load(state_n, s) + load(state_n, s + 1) + load(state_n, s + 2))
+        stored, lost = 0.5 * K * v * v, 0.0 * v
+        for k in range(6):
+            third = 1.0 / 3.0 if k < 3 else 0.0
+            total = load(strain, e + k)
+            dev = total - third * v
+            stored = stored + G * dev * dev
+            store(stress, e + k, 3.0 * third * K * v + 2.0 * G * dev)
+            store(state, s + k, total)
+        for b in range(n_branches):
+            K_b, G_b = parameters[_BRANCHES * (b + 1)], parameters[_BRANCHES * (b + 1) + 1]
+            held, gone = _branch_lanes(
+                K_b, G_b, weights, b, v, tr_d, strain, e, state_n, s, stress, state
+            )
+            stored = stored + held
+            lost = lost + gone
+        for i in range(6):
+            for j in range(i, 6):
+                store(tangent, c + 6 * i + j, side * (1.0 if j < 3 else 0.0))
+            store(tangent, c + 7 * i, side * (1.0 if i < 3 else 0.0) + shear2)
+        store(energy, 2 * node, stored)
+        store(energy, 2 * node + 1, lost)
+        failed |= ~mask_bits(stored + lost < math.inf)
+    return failed & active
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -250,6 +348,11 @@ class Viscoelastic(PhaseLaw):
     def kernel(self) -> Any:
         """The point kernel."""
         return viscoelastic_point
+
+    @property
+    def lane_kernel(self) -> Any:
+        """The lane kernel."""
+        return viscoelastic_lanes
 
     @property
     def parameters(self) -> np.ndarray:

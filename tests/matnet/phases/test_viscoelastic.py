@@ -5,6 +5,7 @@ import pytest
 
 from matnet.errors import ParameterError
 from matnet.phases import Viscoelastic, read_phases, write_phases
+from matnet.simd import LANES
 
 E, NU = 3000.0, 0.35
 K0, G0 = E / (3 * (1 - 2 * NU)), E / (2 * (1 + NU))
@@ -183,6 +184,35 @@ def test_no_infinite_or_undefined_number_passes():
     eps[0, 2], eps[1, 0] = np.nan, 1e200
     out = LAW.evaluate(eps, 1.0, np.zeros((3, LAW.n_state)))
     assert out.status.astype(bool).tolist() == [True, True, False]
+
+
+@pytest.mark.parametrize("law", LAWS)
+def test_lanes_agree_with_points_whatever_the_length_of_their_steps(law):
+    rng, n, m = np.random.default_rng(9), 3, law.n_state
+    strain, state_n = rng.normal(scale=0.02, size=(n, 6, LANES)), rng.normal(size=(n, m, LANES))
+    state_n *= 0.02
+    dt = np.array([0.3, 0.3, 1e-6, 0.3, 40.0, 0.02, 1e9, 0.3])
+    strain[1, 2, 7] = np.nan
+    filled = [np.full((n, k, LANES), np.nan) for k in (6, m, 36, 2)]
+    active = 0b11101111
+    failed = law.lane_kernel(
+        0, active, strain, dt, np.zeros(LANES), law.parameters, state_n, *filled
+    )
+    assert failed == 0b10000000
+    stress, state, tangent, energy = filled
+    upper = np.triu_indices(6)
+    for at in (0, 1, 2, 3, 5, 6):
+        out = law.evaluate(strain[..., at], dt[at], state_n[..., at])
+        assert np.allclose(stress[..., at], out.stress, rtol=1e-12, atol=1e-12)
+        assert np.allclose(state[..., at], out.state, rtol=1e-12, atol=1e-16)
+        assert np.allclose(energy[..., at], out.energy, rtol=1e-12)
+        square = tangent[..., at].reshape(n, 6, 6)
+        assert np.allclose(
+            square[:, upper[0], upper[1]],
+            out.tangent[:, upper[0], upper[1]],
+            rtol=1e-13,
+            atol=1e-10,
+        )
 
 
 def test_state_names_and_size():
