@@ -25,7 +25,7 @@ class UserLaw(PhaseLaw):
     """A law made of a kernel of one's own, compiled with ``numba.njit``. Immutable.
 
     The kernel's contract is the text of `matnet.phases.calls`; `matnet.check_material` tells
-    whether it keeps it. docs/laws.md has an example.
+    whether it keeps it. docs/laws/user.md has an example.
 
     Parameters
     ----------

@@ -301,14 +301,20 @@ def test_bad_files_get_one_sentence_with_their_name(phases_file, text, wanted):
 
 
 def test_documented_examples_are_read(phases_file):
-    page = (Path(__file__).parents[2] / "docs/phases.md").read_text(encoding="utf-8")
-    fibres, grain = (piece.partition("```")[0] for piece in page.split("```toml\n")[1:])
+    docs = Path(__file__).parents[2] / "docs"
+    fibres, grain, turned = (
+        piece.partition("```")[0]
+        for name in ("phases.md", "laws/elastic.md")
+        for piece in (docs / name).read_text(encoding="utf-8").split("```toml\n")[1:]
+    )
     laws = read_phases(phases_file(fibres), ("matrix", "fibre"))
     assert laws == {"matrix": Elastic(E=3.8, nu=0.387), "fibre": Elastic(**FIBRE)}
     copper = Elastic(C11=168.4, C12=121.4, C44=75.4)
     assert np.allclose(
         read_phases(phases_file(grain), ("grain",))["grain"].stiffness, copper.stiffness
     )
+    along_1 = read_phases(phases_file(turned), ("fibre",))["fibre"].stiffness
+    assert 1.0 / np.linalg.inv(along_1)[0, 0] == pytest.approx(230.0, rel=1e-12)
 
 
 def test_missing_file_is_named(tmp_path):

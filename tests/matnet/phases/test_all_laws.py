@@ -1,5 +1,8 @@
 """What every law has to keep, asked of each of them."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -31,6 +34,7 @@ from matnet.phases import (
     Viscoplastic,
     Voce,
     Void,
+    read_phases,
 )
 
 STEEL = {"E": 210e3, "nu": 0.3}
@@ -150,3 +154,42 @@ def test_large_steps_are_answered_or_refused_with_the_state_intact(law):
     assert np.array_equal(out.state[~good], before[~good])
     assert np.isnan(out.stress[~good]).all()
     assert good.mean() > 0.99
+
+
+PAGES = Path(__file__).parents[3] / "docs/laws"
+
+
+@pytest.mark.parametrize("law", LAWS)
+def test_every_law_has_a_page_whose_examples_are_read(law, tmp_path):
+    page = (PAGES / f"{law}.md").read_text(encoding="utf-8")
+    examples = [piece.partition("```")[0] for piece in page.split("```toml\n")[1:]]
+    assert examples and "**Limits.**" in page
+    for example in examples:
+        path = tmp_path / "phases.toml"
+        path.write_text(example, encoding="utf-8")
+        names = tuple(re.findall(r"^\[(\w+)\]", example, re.MULTILINE))
+        assert {found.law for found in read_phases(path, names).values()} == {law}
+
+
+def test_the_documented_kernel_is_a_sound_law(capsys):
+    page = (PAGES / "user.md").read_text(encoding="utf-8")
+    (example,) = (piece.partition("```")[0] for piece in page.split("```python\n")[1:])
+    names: dict = {}
+    exec(example, names)  # prints the report of check_material, which would raise
+    assert "dissipation" in capsys.readouterr().out
+    # relaxation of the deviator at rate 2 G / eta, in the limit of small steps
+    law, strain = names["pitch"], np.array([[0.0, 0, 0, 0.01, 0, 0]])
+    state = law.initial_state()[None]
+    for _ in range(2000):
+        out = law.evaluate(strain, 1e-3, state)
+        state = out.state
+    expected = 2.0 * names["G"] * 0.01 * np.exp(-2.0 * 2.0 * names["G"] / names["eta"])
+    assert out.stress[0, 3] == pytest.approx(expected, rel=2e-3)
+
+
+def test_thermal_expansion_page_is_read(tmp_path):
+    page = (PAGES / "thermal-expansion.md").read_text(encoding="utf-8")
+    path = tmp_path / "phases.toml"
+    path.write_text(page.split("```toml\n")[1].partition("```")[0], encoding="utf-8")
+    law = read_phases(path, ("steel",))["steel"]
+    assert law == ThermalExpansion(Elastic(E=210e3, nu=0.3), 12e-6, 20.0)
