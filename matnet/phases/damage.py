@@ -1,6 +1,6 @@
 """Elastic-brittle material with one damage variable."""
 
-# mypy: disable-error-code="no-untyped-def"
+# mypy: disable-error-code="no-untyped-def, call-arg, var-annotated"
 from __future__ import annotations
 
 import math
@@ -18,6 +18,7 @@ from matnet.errors import (
     require_positive,
 )
 from matnet.phases.base import PhaseLaw
+from matnet.simd import LANES, load, mask_bits, store
 
 __all__ = ["MEASURES", "SOFTENINGS", "Damage"]
 
@@ -138,16 +139,25 @@ def viscous_weight(dt, tau):
 
 
 @njit(cache=True, error_model="numpy")
+def _grown(strain, dt, parameters, kappa_n, d_n):
+    """kappa and d at the end; the derivative of d is ``factor * slope``."""
+    K, G = parameters[0], parameters[1]
+    value, slope = equivalent_strain(int(parameters[2]), strain, K, G, parameters[3])
+    kappa = max(value, kappa_n)
+    target, rate = softening(int(parameters[4]), kappa, parameters[5], parameters[6], parameters[7])
+    weight = viscous_weight(dt, parameters[8])
+    d = d_n + weight * max(target - d_n, 0.0)
+    grows = value > kappa_n and target > d_n
+    return kappa, d, weight * rate if grows else 0.0, slope
+
+
+@njit(cache=True, error_model="numpy")
 def damage_point(strain, dt, temperature, parameters, state_n, stress, state, tangent, energy):
     """Elastic-brittle damage; parameters: K, G, measure, ratio, softening, kappa_0, kappa_f,
     d_max, tau. State: kappa, d.
     """
     K, G = parameters[0], parameters[1]
-    value, slope = equivalent_strain(int(parameters[2]), strain, K, G, parameters[3])
-    kappa, d_n = max(value, state_n[0]), state_n[1]
-    target, rate = softening(int(parameters[4]), kappa, parameters[5], parameters[6], parameters[7])
-    weight = viscous_weight(dt, parameters[8])
-    d = d_n + weight * max(target - d_n, 0.0)
+    kappa, d, factor, slope = _grown(strain, dt, parameters, state_n[0], state_n[1])
     trace = strain[0] + strain[1] + strain[2]
     density = 0.0
     for i in range(6):
@@ -155,8 +165,6 @@ def damage_point(strain, dt, temperature, parameters, state_n, stress, state, ta
         if i < 3:
             stress[i] += (K - 2.0 * G / 3.0) * trace
         density += 0.5 * stress[i] * strain[i]
-    grows = value > state_n[0] and target > d_n
-    factor = weight * rate if grows else 0.0
     for i in range(6):
         for j in range(6):
             elastic = 2.0 * G if i == j else 0.0
@@ -167,8 +175,51 @@ def damage_point(strain, dt, temperature, parameters, state_n, stress, state, ta
         stress[i] *= 1.0 - d
     state[0], state[1] = kappa, d
     energy[0] = (1.0 - d) * density
-    energy[1] = max(density, 0.0) * (d - d_n)
+    energy[1] = max(density, 0.0) * (d - state_n[1])
     return 0 if density < math.inf and kappa < math.inf and d < 1.0 else 1
+
+
+@njit(cache=True, error_model="numpy")
+def damage_lanes(
+    point, active, strain, dt, temperature, parameters, state_n, stress, state, tangent, energy
+):
+    """`damage_point` at every node of eight points: the damage lane by lane, the rest at once."""
+    K, shear2 = parameters[0], 2.0 * parameters[1]
+    side = K - shear2 / 3.0
+    growth = np.zeros((7, LANES))  # factor, slope
+    failed = 0
+    for node in range(strain.shape[0]):
+        for lane in range(LANES):
+            if not (active >> lane) & 1:
+                continue
+            kappa, d, factor, slope = _grown(
+                strain[node, :, lane],
+                dt[lane],
+                parameters,
+                state_n[node, 0, lane],
+                state_n[node, 1, lane],
+            )
+            state[node, 0, lane], state[node, 1, lane], growth[0, lane] = kappa, d, factor
+            for i in range(6):
+                growth[1 + i, lane] = slope[i]
+        e, c = 6 * node, 36 * node
+        d, d_n = load(state, 2 * node + 1), load(state_n, 2 * node + 1)
+        pressure = side * (load(strain, e) + load(strain, e + 1) + load(strain, e + 2))
+        density = 0.0 * d
+        for i in range(6):
+            eps = load(strain, e + i)
+            effective = shear2 * eps + pressure * (1.0 if i < 3 else 0.0)
+            density = density + 0.5 * effective * eps
+            store(stress, e + i, (1.0 - d) * effective)
+            change = load(growth, 0) * effective
+            for j in range(6):
+                elastic = (shear2 if i == j else 0.0) + (side if i < 3 and j < 3 else 0.0)
+                store(tangent, c + 6 * i + j, (1.0 - d) * elastic - change * load(growth, 1 + j))
+        store(energy, 2 * node, (1.0 - d) * density)
+        store(energy, 2 * node + 1, abs(density) * (d - d_n))
+        sound = (density < math.inf) & (load(state, 2 * node) < math.inf) & (d < 1.0)
+        failed |= ~mask_bits(sound)
+    return failed & active
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -321,6 +372,11 @@ class Damage(PhaseLaw):
     def kernel(self) -> Any:
         """The point kernel."""
         return damage_point
+
+    @property
+    def lane_kernel(self) -> Any:
+        """The lane kernel."""
+        return damage_lanes
 
     @property
     def parameters(self) -> np.ndarray:

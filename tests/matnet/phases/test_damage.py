@@ -9,6 +9,7 @@ import pytest
 from matnet.errors import ParameterError
 from matnet.mandel import from_mandel, rotation_matrix
 from matnet.phases import Damage, read_phases, write_phases
+from matnet.simd import LANES
 
 E, NU, K0, KF = 10e3, 0.22, 1e-3, 4e-3
 GRID = [
@@ -229,6 +230,27 @@ def test_response_does_not_depend_on_the_frame(law):
         assert np.allclose(there.stress[0], turn @ here.stress[0], atol=1e-11)
         assert np.allclose(there.tangent[0], turn @ here.tangent[0] @ turn.T, atol=1e-7)
         assert np.allclose(there.state, here.state, rtol=1e-12)
+
+
+@pytest.mark.parametrize("law", GRID, ids=IDS)
+def test_lanes_agree_with_points(law):
+    rng, n = np.random.default_rng(9), 3
+    strain = rng.normal(scale=2e-3, size=(n, 6, LANES)) * np.geomspace(0.1, 10.0, LANES)
+    state_n = np.zeros((n, 2, LANES))
+    state_n[1] = np.array([1.5e-3, 0.2])[:, None]
+    state_n[2] = np.array([0.05, law.d_max])[:, None]
+    dt = np.geomspace(1e-3, 10.0, LANES)
+    strain[1, 2, 7] = np.nan
+    filled = [np.full((n, k, LANES), np.nan) for k in (6, 2, 36, 2)]
+    failed = law.lane_kernel(
+        0, 0b11101111, strain, dt, np.zeros(LANES), law.parameters, state_n, *filled
+    )
+    assert failed == 0b10000000
+    for at in (0, 1, 2, 3, 5, 6):
+        out = law.evaluate(strain[..., at], dt[at], state_n[..., at])
+        points = (out.stress, out.state, out.tangent.reshape(n, 36), out.energy)
+        for ours, theirs in zip(filled, points, strict=True):
+            assert np.allclose(ours[..., at], theirs, rtol=1e-12, atol=1e-14 * np.abs(theirs).max())
 
 
 def test_no_infinite_or_undefined_number_passes():
