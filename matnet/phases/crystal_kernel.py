@@ -396,20 +396,27 @@ def solve_from_here(e, k, n, close, par, state_n, s, S, g, r, slip, weight, A, v
 
 
 @njit(cache=True, error_model="numpy")
-def raise_load(e, largest, k, n, par, state_n, s, S, g, r, slip, weight, A, v):
-    """Raise the trial strain to e from a small part of it, in factors that adapt.
+def solve_crystal(e, k, n, par, state_n, s, S, g, r, slip, weight, A, v):
+    """Find s and S; False if there is no solution to be found.
 
-    Each solution starts the next: at a fixed pattern of slip, stress grows like strain^(1/n).
+    The first two attempts take the whole trial strain e. If they fail, it is raised from a small
+    part of it, in factors that adapt, each solution starting the next: at a fixed pattern of slip,
+    stress grows like strain^(1/n).
     """
-    part = v[N_WORK : N_WORK + 5]
-    good = v[N_WORK + 5 : N_WORK + 14]
-    reached = min(1.0, 1e-4 / largest)
-    factor = 1.0  # the first solution is at `reached` itself
+    largest = 0.0
+    part, good = v[N_WORK : N_WORK + 5], v[N_WORK + 5 : N_WORK + 14]
     for i in range(5):
-        good[i] = par[MODULI + i] * e[i] * reached
+        largest = max(largest, abs(e[i]))
+        good[i] = par[MODULI + i] * e[i]
     for p in range(N_PLANES):
         good[5 + p] = 0.0
-    for _ in range(MAX_LOADS):
+    if not 1e-100 < largest < 1e100:
+        s[:] = 0.0
+        S[:] = 0.0
+        residual_of_both(e, k, n, par, state_n, s, S, g, r, slip, weight, v)
+        return largest == 0.0
+    reached, factor, close = 1.0, 1.0, 0.2
+    for attempt in range(MAX_LOADS):
         load = min(1.0, reached * factor)
         grown = math.pow(load / reached, 1.0 / n)
         for i in range(5):
@@ -418,7 +425,7 @@ def raise_load(e, largest, k, n, par, state_n, s, S, g, r, slip, weight, A, v):
         for p in range(N_PLANES):
             S[p] = good[5 + p]
         resistances(par, state_n, S, g)
-        if solve_from_here(part, k, n, 0.01, par, state_n, s, S, g, r, slip, weight, A, v):
+        if solve_from_here(part, k, n, close, par, state_n, s, S, g, r, slip, weight, A, v):
             if load == 1.0:
                 return True
             reached, factor = load, max(min(factor * factor, 4.0), 1.1)
@@ -426,30 +433,17 @@ def raise_load(e, largest, k, n, par, state_n, s, S, g, r, slip, weight, A, v):
                 good[i] = s[i]
             for p in range(N_PLANES):
                 good[5 + p] = S[p]
+        elif attempt == 0:
+            close = 1e-4
+        elif attempt == 1:
+            reached, close = min(1.0, 1e-4 / largest), 0.01
+            for i in range(5):
+                good[i] *= reached
         elif factor < 1.001:
             return False
         else:
             factor = math.sqrt(factor)
     return False
-
-
-@njit(cache=True, error_model="numpy")
-def solve_crystal(e, k, n, par, state_n, s, S, g, r, slip, weight, A, v):
-    """Find s and S, in one go if that succeeds; False if there is no solution to be found."""
-    largest = 0.0
-    for i in range(5):
-        largest = max(largest, abs(e[i]))
-    for close in (0.2, 1e-4):
-        for i in range(5):
-            s[i] = par[MODULI + i] * e[i]
-        for p in range(N_PLANES):
-            S[p], g[p] = 0.0, state_n[6 + p]
-        if not 1e-100 < largest < 1e100:
-            residual_of_both(e, k, n, par, state_n, s, S, g, r, slip, weight, v)
-            return largest == 0.0
-        if solve_from_here(e, k, n, close, par, state_n, s, S, g, r, slip, weight, A, v):
-            return True
-    return raise_load(e, largest, k, n, par, state_n, s, S, g, r, slip, weight, A, v)
 
 
 @njit(cache=True, error_model="numpy")

@@ -154,6 +154,17 @@ def test_plane_strain_cone_collapses_as_mohr_coulomb_does():
 
 
 @pytest.mark.parametrize("matching", ["outer", "inner", "plane-strain"])
+def test_dilatancy_enters_as_friction_does(matching):
+    law = replace(SAND, matching=matching)
+    same = replace(law, friction=10.0)
+    assert law.eta_bar == same.eta == same.eta_bar < law.eta
+    strain, _, _ = uniaxial(law, -1.0, 0.01)
+    plastic = law.evaluate(strain[None], 1.0, virgin(law)).state[0]
+    deviator = np.linalg.norm(plastic[:3] - plastic[:3].mean())
+    assert plastic[:3].sum() / deviator == pytest.approx(math.sqrt(2.0) * same.eta, rel=1e-9)
+
+
+@pytest.mark.parametrize("matching", ["outer", "inner", "plane-strain"])
 def test_hydrostatic_tension_ends_at_the_apex(matching):
     law = replace(SAND, matching=matching, H=0.5)
     K, cot = law.parameters[0], 1 / math.tan(math.radians(30.0))
