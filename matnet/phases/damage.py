@@ -59,7 +59,7 @@ def positive_part(eps):
     d, e, f = eps[3] / _ROOT2, eps[4] / _ROOT2, eps[5] / _ROOT2
     u, v, w = (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)
     for _ in range(20):
-        if abs(d) + abs(e) + abs(f) <= 1e-20 * (abs(a) + abs(b) + abs(c)):
+        if abs(d) + abs(e) + abs(f) <= 1e-17 * (abs(a) + abs(b) + abs(c)):
             break
         cos, sin, t = _rotation(a, b, d)
         a, b, d, e, f = a - t * d, b + t * d, 0.0, cos * e - sin * f, sin * e + cos * f
@@ -141,13 +141,21 @@ def viscous_weight(dt, tau):
 @njit(cache=True, error_model="numpy")
 def _grown(strain, dt, parameters, kappa_n, d_n):
     """kappa and d at the end; the derivative of d is ``factor * slope``."""
-    K, G = parameters[0], parameters[1]
-    value, slope = equivalent_strain(int(parameters[2]), strain, K, G, parameters[3])
-    kappa = max(value, kappa_n)
+    start = max(kappa_n, parameters[5])
+    measure, square = int(parameters[2]), 0.0
+    for i in range(6):
+        square += strain[i] * strain[i]
+    if measure == 0 and square <= start * start:  # the norm bounds this measure, which costs more
+        value, slope = 0.0, (0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+    else:
+        value, slope = equivalent_strain(
+            measure, strain, parameters[0], parameters[1], parameters[3]
+        )
+    kappa = max(value, start)
     target, rate = softening(int(parameters[4]), kappa, parameters[5], parameters[6], parameters[7])
     weight = viscous_weight(dt, parameters[8])
     d = d_n + weight * max(target - d_n, 0.0)
-    grows = value > kappa_n and target > d_n
+    grows = value > start and target > d_n
     return kappa, d, weight * rate if grows else 0.0, slope
 
 
@@ -229,7 +237,7 @@ class Damage(PhaseLaw):
     .. math::
 
         \sigma = (1 - d)\, C : \varepsilon, \qquad
-        \kappa = \max_{\text{history}} \varepsilon_{eq}, \qquad
+        \kappa = \max(\kappa_0, \max_{\text{history}} \varepsilon_{eq}), \qquad
         \dot d = \frac{D(\kappa) - d}{\tau} \quad (\tau = 0:\ d = D(\kappa)).
 
     The equivalent strain is a strain in uniaxial tension:
@@ -388,8 +396,12 @@ class Damage(PhaseLaw):
 
     @property
     def state_names(self) -> tuple[str, ...]:
-        """Largest equivalent strain so far, damage."""
+        """Largest equivalent strain so far, at least kappa_0; damage."""
         return ("kappa", "d")
+
+    def initial_state(self) -> np.ndarray:
+        """kappa_0, 0."""
+        return np.array([self.kappa_0, 0.0])
 
     @property
     def isotropic(self) -> bool:
