@@ -272,6 +272,8 @@ def test_linear_phases_give_the_effective_stiffness(solver: str) -> None:
     np.testing.assert_allclose(found.stress, 1e-3 * LOADS @ stiffness, rtol=1e-6, atol=1e-10)
     np.testing.assert_allclose(found.tangent, np.tile(stiffness, (6, 1, 1)), atol=1e-10)
     energy = np.einsum("b,nb->n", network.weights, found.base_energy[..., 0])
+    counts = {"plain": 1, "dense-newton": 2}  # from the elastic jumps, and from none
+    assert (found.iterations == counts.get(solver, 3)).all()
     np.testing.assert_allclose(energy, 0.5e-3 * (found.stress * LOADS).sum(axis=1), rtol=1e-8)
 
 
@@ -343,14 +345,20 @@ def test_state_holds_strain_jumps_and_energies(solver: str) -> None:
     laws = {"matrix": EPOXY, "fibre": GLASS}
     point = Point(network, laws, solver, 6, tol=1e-9)
     work, old, eps_old = np.zeros(6), np.zeros((6, 6)), np.zeros((6, 6))
+    flow, plastic_old = np.zeros(6), 0.0
+    nodes = point.layout.nodes("matrix")
     for amount in np.linspace(0.0, 0.01, 21)[1:]:
         strain = amount * LOADS
         found = point.step(strain)
         work += 0.5 * ((old + found.stress) * (strain - eps_old)).sum(axis=1)
         old, eps_old = found.stress, strain
+        plastic = point.layout.phase(point.state, "matrix")[..., :6].copy()
+        power = (found.base_stress[:, nodes] * (plastic - plastic_old)).sum(axis=2)
+        flow, plastic_old = flow + power @ network.weights[nodes], plastic
     np.testing.assert_array_equal(point.layout.strain(point.state), eps_old)
     stored, lost = point.layout.energy(point.state).T
     np.testing.assert_allclose(stored + lost, work, rtol=8e-3)
+    np.testing.assert_allclose(lost, flow, rtol=1e-7)  # sum of w sig : d_eps_p
     assert (lost > 0.02 * work).all()
     jumps = point.layout.jumps(point.state)
     root = jumps[:, 0] @ interface_matrix(network.normals[0]).T
