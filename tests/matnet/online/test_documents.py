@@ -333,6 +333,11 @@ def test_heated_composite_agrees(solver: str) -> None:
         scale = np.abs(expected.stress).max()
         np.testing.assert_allclose(found.stress, expected.stress, atol=1e-8 * scale)
     assert np.abs(plain.layout.phase(plain.state, "matrix")[..., 6]).max() > 1e-3
+    each = np.linspace(20.0, 120.0, 6)
+    mixed = other.trial(8e-3 * LOADS, each).stress
+    for i, kelvin in enumerate(each):
+        alone = other.trial(8e-3 * LOADS, float(kelvin)).stress
+        np.testing.assert_allclose(mixed[i], alone[i], rtol=0, atol=1e-14)
 
 
 # --- state, energy and failure
