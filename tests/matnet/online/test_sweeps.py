@@ -155,7 +155,7 @@ def test_pivots_solve_unsymmetric_systems() -> None:
 @pytest.mark.parametrize("empty", [0, 1, 2])
 def test_pivots_at_round_off_are_skipped(empty: int) -> None:
     matrix, rhs = np.diag([2.0, 4.0, 8.0]), np.ones((3, 1))
-    matrix[empty, empty], rhs[empty] = 1e-15, 0.0
+    matrix[empty, empty], rhs[empty] = 1e-15, 1e-15
     found = solve_pivots(matrix, np.array(1e-13), rhs)[:, 0]
     expected = np.array([0.5, 0.25, 0.125])
     expected[empty] = 0.0
