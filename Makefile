@@ -15,7 +15,7 @@ demo: .venv/ready
 	$(BIN)/matnet rve info $(DATA)/truss.npz --plot demo/truss.png --force
 	$(BIN)/matnet fit --rve $(DATA)/truss.npz -o demo/truss.matnet --quick --force
 	$(BIN)/matnet info demo/truss.matnet
-	$(BIN)/matnet drive demo/truss.matnet --phases $(DATA)/aluminium.toml --component 11 --amplitude 0.002 \
+	$(BIN)/matnet drive demo/truss.matnet --phases $(DATA)/aluminium.toml --load uniaxial-11:0.002x40 \
 	    -o demo/response.csv --plot demo/response.png --force
 	@echo "Written to demo/: truss.png, truss.matnet, truss.report.png, response.csv, response.png"
 

@@ -156,12 +156,12 @@ class Response:
             y = 100.0 * means[0] if creeps else means[1]
             ax.plot(x, y, label=f"mean of {name}", linewidth=1.0, linestyle="--")
         strain_label = rf"strain $\varepsilon_{{{shown}}}$ [%]"
-        ax.set_xlabel("time [unit of the rates]" if against == "time" else strain_label)
+        ax.set_xlabel("time [time unit]" if against == "time" else strain_label)
         ax.set_ylabel(strain_label if creeps else rf"stress $\sigma_{{{shown}}}$ [{unit}]")
         ax.margins(x=0.02)
         ax.grid(visible=True, alpha=0.3)
         if names:
-            ax.legend()
+            legend_above(ax)
         return ax
 
     def plot_energy(self, ax: Any = None, *, unit: str = "unit of the moduli", **style: Any) -> Any:
@@ -184,11 +184,11 @@ class Response:
             ax = pyplot.subplots(layout="constrained")[1]
         ax.plot(self.time, self.stored, **{"label": "stored", **style})
         ax.plot(self.time, self.dissipated, **{"label": "dissipated", **style})
-        ax.set_xlabel("time [unit of the rates]")
+        ax.set_xlabel("time [time unit]")
         ax.set_ylabel(f"energy density [{unit}]")
         ax.margins(x=0.02)
         ax.grid(visible=True, alpha=0.3)
-        ax.legend()
+        legend_above(ax)
         return ax
 
     def to_csv(self, path: str | Path, *, record: Mapping[str, Any] | None = None) -> None:
@@ -236,6 +236,13 @@ class Response:
 
     def __str__(self) -> str:
         return f"Response to {self.path.name}: {len(self.time) - 1} steps"
+
+
+def legend_above(ax: Any) -> None:
+    """A legend that hides no curve."""
+    ax.legend(
+        loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, frameon=False, fontsize="small"
+    )
 
 
 def write_table(

@@ -134,7 +134,9 @@ def slopes(strain: np.ndarray, stress: np.ndarray) -> np.ndarray:
     """Slope of the curve over each step (n,), NaN where the strain rests."""
     d_strain = np.diff(strain)
     still = np.abs(d_strain) <= NOISE * np.abs(strain).max()
-    return np.where(still, np.nan, np.diff(stress) / np.where(still, 1.0, d_strain))
+    rise = np.diff(stress)
+    rise[np.abs(rise) <= NOISE * np.abs(stress).max()] = 0.0
+    return np.where(still, np.nan, rise / np.where(still, 1.0, d_strain))
 
 
 def print_response(response: Response, component: str) -> None:
@@ -278,10 +280,9 @@ def draw(response: Response, component: str, unit: str, path: Path, record: dict
     axes = figure.subplots(1, 2 if dissipates else 1, squeeze=False)[0]
     against = "time" if is_held(response.path, component) else "strain"
     response.plot(axes[0], component=component, against=against, phases=True, unit=unit)
-    axes[0].set_title(response.path.name)
+    figure.suptitle(response.path.name, fontsize="medium")
     if dissipates:
         response.plot_energy(axes[1], unit=unit)
-        axes[1].set_title("energy")
     text = "; ".join(f"{key}: {value}" for key, value in record.items())
     key = "Description" if path.suffix.lower() == ".png" else "Title"
     with whole_file(path) as beside:
