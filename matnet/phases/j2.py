@@ -64,8 +64,8 @@ class J2(PhaseLaw):
     >>> steel = J2(E=210e3, nu=0.3, hardening=Linear(sig_y=250.0, H=1e3))  # MPa
     >>> shear = np.array([[0.0, 0, 0, 0.01 * np.sqrt(2), 0, 0]])  # tensor component 0.01
     >>> step = steel.evaluate(shear, 1.0, np.zeros((1, steel.n_state)))
-    >>> round(float(step.stress[0, 3] / np.sqrt(2)), 1)  # a little above 250 / sqrt(3)
-    150.1
+    >>> round(float(step.stress[0, 3] / np.sqrt(2)), 1)  # (250 + H p) / sqrt(3)
+    150.4
     """
 
     law: ClassVar[str] = "j2"
