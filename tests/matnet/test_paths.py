@@ -58,7 +58,9 @@ def test_hydrostatic_changes_volume_only():
     assert np.allclose(strain(path), 0.01 * np.eye(3)) and not path.stress_controlled.any()
 
 
-@pytest.mark.parametrize("make", [getattr(paths, n) for n in paths.__all__ if n[0] in "bchsu"])
+@pytest.mark.parametrize(
+    "make", [getattr(paths, n) for n in paths.__all__ if n[0] in "bchsu" and n != "creep"]
+)
 def test_defaults_are_two_percent_in_forty_steps_over_one_time_unit(make):
     path = make()
     largest = np.abs(from_mandel(path.target)).max()
@@ -138,7 +140,10 @@ def test_table_may_change_control_between_rows(table):
         ("", "has no rows of numbers below a header"),
         ("e11\n", "has no rows of numbers below a header"),
         ("time\n1\n", "header has no component"),
-        ("e14\n1\n", "column 'e14' is unknown, expected time, e11 .. e23"),
+        (
+            "e14\n1\n",
+            "column 'e14' is unknown, expected t, e11 .. e23, g12 g13 g23, s11 .. s23 or T",
+        ),
         ("g11\n1\n", "column 'g11' is unknown"),
         ("e11,e11\n1,1\n", "header e11,e11 repeats a column"),
         ("# c\ne11,e22\n1\n", "line 3: 1 cells, expected 2 as in the header"),
@@ -150,6 +155,8 @@ def test_table_may_change_control_between_rows(table):
         ("time,e11\n2,1\n1,2\n", "time 1 in row 2 follows 2, expected increasing"),
         ("time,e11\n0,1\n1,2\n", "row 0 of target has to be zero"),
         ('e11\n"1\n', "unexpected end of data"),
+        ("t,time,e11\n1,1,1\n", "header t,time,e11 repeats a column"),
+        ("t;e11\n1;1\n", "cells are separated by ';', expected commas"),
         (b"\xff\n1\n", "is not UTF-8 text"),
     ],
 )
@@ -176,3 +183,75 @@ def test_mutated_tables_raise_only_file_format_errors(table):
             paths.from_csv(table(bytes(text)))
         except FileFormatError as wrong:
             assert str(wrong).startswith("load.csv: ")
+
+
+def test_table_may_hold_a_temperature(table):
+    path = paths.from_csv(table("t,e11,T\n0,0,20\n1,0.01,120\n"))
+    assert path.temperature.tolist() == [20, 120] and path.time.tolist() == [0, 1]
+    assert paths.from_csv(table("t,e11\n1,0.01\n")).temperature is None
+
+
+def test_ramps_go_through_their_turning_points():
+    path = paths.uniaxial_stress("11", [0.02, -0.01], steps=2, duration=3.0)
+    assert path.target[:, 0] == pytest.approx([0, 0.01, 0.02, 0.005, -0.01])
+    assert path.time == pytest.approx([0, 1.5, 3, 4.5, 6])
+
+
+def test_creep_and_relaxation_hold_what_they_put_on():
+    path = paths.creep("12", 100.0, duration=10.0, steps=2)
+    assert path.time == pytest.approx([0, 0.01, 5.01, 10.01])
+    assert path.target[:, 3] == pytest.approx(np.array([0, 100, 100, 100]) * SQRT2)
+    assert path.stress_controlled.all()
+    held = paths.relaxation("22", 0.01, steps=1, ramp=0.5)
+    assert held.time == pytest.approx([0, 0.5, 1.5]) and not held.stress_controlled[1, 1]
+
+
+def test_plane_stress_frees_what_points_out_of_the_plane():
+    path = paths.plane_stress("22", 0.01)
+    assert path.stress_controlled[1].tolist() == [False, False, True, False, True, True]
+    assert np.allclose(strain(path), np.diag([0, 0.01, 0]))
+
+
+@pytest.mark.parametrize(
+    ("text", "twin"),
+    [
+        ("uniaxial-22:0.02x8", paths.uniaxial_stress("22", 0.02, steps=8)),
+        ("uniaxial:0.02,0@3x5", paths.uniaxial_stress("11", [0.02, 0], steps=5, duration=3.0)),
+        ("strain-33:-1e-2", paths.uniaxial_strain("33", -0.01)),
+        ("shear-13:0.02@2", paths.simple_shear("13", 0.02, duration=2.0)),
+        ("biaxial-11+33:0.02x4", paths.biaxial(("11", "33"), 0.02, steps=4)),
+        ("plane-stress-12:0.02", paths.plane_stress("12", 0.02)),
+        ("hydrostatic:0.01x2", paths.hydrostatic(0.01, steps=2)),
+        ("cyclic-11:0.02@2x8x3", paths.cyclic("11", 0.02, cycles=3, steps=8, duration=2.0)),
+        ("creep-11:100@60x6", paths.creep("11", 100.0, duration=60.0, steps=6)),
+        ("relaxation-12:0.01@5x3", paths.relaxation("12", 0.01, duration=5.0, steps=3)),
+    ],
+)
+def test_text_says_the_same_as_the_function(text, twin):
+    path = paths.from_text(text)
+    assert path.name == twin.name and np.array_equal(path.time, twin.time)
+    assert np.array_equal(path.target, twin.target)
+    assert np.array_equal(path.stress_controlled, twin.stress_controlled)
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("", "cannot be read, expected KIND-COMPONENT:VALUE[@TIME][xSTEPS]"),
+        ("uniaxial-11", "cannot be read, expected KIND-COMPONENT:VALUE"),
+        ("twist-11:1", "kind 'twist' is unknown, expected one of uniaxial, strain"),
+        ("uniaxial-11:ax4", "value 'a' is not a number"),
+        ("uniaxial-44:1", "component '44' is unknown"),
+        ("uniaxial-11:1x2.5", "steps '2.5', expected a whole number"),
+        ("uniaxial-11:1x2x3", "uniaxial takes no cycles"),
+        ("cyclic-11:1,2", "cyclic takes one value, not 2"),
+        ("hydrostatic-11:1", "hydrostatic takes no component"),
+        ("biaxial-11:1", "expected two such as 11+22"),
+        ("creep-11:1@soon", "time 'soon' is not a number"),
+        ("creep-11:1@0", "duration = 0, expected a finite time > 0"),
+    ],
+)
+def test_bad_text_gets_one_sentence(text, wanted):
+    with pytest.raises(ParameterError) as caught:
+        paths.from_text(text)
+    assert str(caught.value).startswith(f"load '{text}': ") and wanted in str(caught.value)
