@@ -45,6 +45,8 @@ __all__ = ["plain_tree_newton", "secant_stiffness", "solve"]
 
 ROUND_OFF = 1e-14
 """Part of stiffness times strain that is left of a stress after cancellation."""
+AMPLIFIED = 100.0
+"""Largest strain in the base nodes, over the macroscopic one."""
 SECANT_ITERATIONS = 20
 """Factor on ``max_iterations`` for the solvers without residual stress."""
 
@@ -447,6 +449,9 @@ def _traction(
     stress = np.sqrt((response.stress**2).sum(axis=2) @ weights)
     stiff = step.elastic[:, :3, :3].trace(axis1=1, axis2=2)
     strain = np.sqrt((base**2).sum(axis=2) @ (weights * stiff**2))
+    macro = np.hypot(*(np.linalg.norm(eps, axis=1) for eps in (step.strain, step.strain_n)))
+    # strains far beyond the macroscopic ones are a runaway iteration, not a source of round-off
+    strain = np.minimum(strain, AMPLIFIED * macro * np.sqrt(weights @ stiff**2))
     return residual, np.maximum(tol * stress, ROUND_OFF * strain)
 
 

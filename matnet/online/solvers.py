@@ -40,7 +40,7 @@ def solve(
             strain,
             dt,
             state_n,
-            temperature,
+            None if np.isnan(temperature).any() else temperature,
         )
     return _tree_newton(material, strain, dt, state_n, temperature, local)
 

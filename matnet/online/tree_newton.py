@@ -39,6 +39,7 @@ MOST_AHEAD = 4.0  # times the last increment that the next one is guessed from i
 SHORTEST = 2.0**-10  # of a Newton step
 UPHILL = 0.5  # slope up to which a trial is accepted, over the slope at the step's beginning
 FALLEN = 0.25  # squared traction jump below which it is accepted anyway, over the last one
+AMPLIFIED = 100.0  # largest strain in the base nodes, over the macroscopic one
 EASY = 8  # iterations after which the next part is made larger
 ROUND_OFF = 1e-14  # of stiffness times strain: what is left of a stress after cancellation
 
@@ -244,8 +245,14 @@ def turn_rows(plan, work, i, c):
 
 
 @njit(cache=True, error_model="numpy")
-def call_law(plan, work, p, active):
-    """Evaluate a phase's law at all its base nodes; returns the failed lanes."""
+def call_law(plan, work, p, open_bits, done_bits):
+    """Evaluate a phase's law at all its base nodes; returns the failed lanes.
+
+    Lanes that are done keep their strains, so point kernels may leave them alone. Not so lane
+    kernels, which fill all lanes, and local arrays, which phases share.
+    """
+    again = plan.is_local[p] or not plan.by_points[p]
+    active = open_bits | done_bits if again else open_bits
     i, j = plan.first_node[p], plan.first_node[p + 1]
     n, m = j - i, plan.law_state[p]
     r, s = plan.first_row[p], plan.first_row[p + 1]
@@ -278,26 +285,33 @@ def call_law(plan, work, p, active):
 
 
 @njit(cache=True, error_model="numpy")
-def evaluate(plan, work, active):
+def evaluate(plan, work, open_bits, done_bits):
     """All laws at the base nodes' strains; returns the failed lanes."""
     failed = 0
     for p in range(plan.kind.shape[0]):
         if plan.kind[p] == LINEAR:
             linear_phase(plan, work, p)
         elif plan.kind[p] == LAW:
-            failed |= call_law(plan, work, p, active)
+            failed |= call_law(plan, work, p, open_bits, done_bits)
     return failed
 
 
 @njit(cache=True, error_model="numpy")
 def accuracy(plan, work, tol):
-    """Square of the traction jump that counts as none: of the stress, or of its round-off."""
-    stress, strain = lane(0.0), lane(0.0)
+    """Square of the traction jump that counts as none: of the stress, or of its round-off.
+
+    Strains far beyond the macroscopic ones are a runaway iteration, not a source of round-off.
+    """
+    stress, strain, stiffness = lane(0.0), lane(0.0), 0.0
     for i in range(plan.base_weight.shape[0]):
         sig, eps, w = load6(work.stress, 6 * i), load6(work.strain, 6 * i), plan.base_weight[i]
         stiff = plan.stiffness[i, 0, 0] + plan.stiffness[i, 1, 1] + plan.stiffness[i, 2, 2]
         stress = stress + w * dot6(sig, sig)
         strain = strain + w * stiff * stiff * dot6(eps, eps)
+        stiffness += w * stiff * stiff
+    old, new = load6(work.macro_n, 0), load6(work.macro, 0)
+    largest = AMPLIFIED * AMPLIFIED * stiffness * (dot6(old, old) + dot6(new, new))
+    strain = select(strain < largest, strain, largest)
     stress, strain = tol * tol * stress, ROUND_OFF * ROUND_OFF * strain
     return select(stress > strain, stress, strain)
 
@@ -338,7 +352,7 @@ def attempt(plan, work, active, tol, max_iterations):
         bits = mask_bits(open_lanes)
         for k in range(LANES):
             work.iterations[k] += (bits >> k) & 1
-        failed = mask_of(evaluate(plan, work, bits))
+        failed = mask_of(evaluate(plan, work, bits, done))
         condense(plan, work)
         jumps, fall, decrement = load3(work.totals, 0)
         good = ~failed & (jumps < np.inf)

@@ -24,7 +24,7 @@ kernel** does the same for ``n`` nodes of ``LANES`` points at once, arrays being
     failed = kernel(point, active, strain, dt, temperature, parameters,
                     state_n, stress, state, tangent, energy)
 
-``active`` has a bit per lane; other lanes may be skipped. Laws with a symmetric tangent fill at
+``active`` has a bit per lane; what is left in the results of other lanes is of no interest. Laws with a symmetric tangent fill at
 least its upper triangle. Laws without a lane kernel are called through `lanes_by_points`, which is
 what the address ``point`` is for.
 """
@@ -35,7 +35,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit, prange, types
+from numba import njit, types
 from numba.extending import intrinsic
 
 from matnet.addresses import address_of, call_at
@@ -93,29 +93,33 @@ def lanes_by_points(
         if not (active >> lane) & 1:
             continue
         for i in range(n):
-            eps[:] = strain[i, :, lane]
-            s_n[:] = state_n[i, :, lane]
+            for k in range(6):
+                eps[k] = strain[i, k, lane]
+            for k in range(n_state):
+                s_n[k] = state_n[i, k, lane]
             code = call_point(
                 point, eps, dt[lane], temperature[lane], parameters, s_n, sig, s, c, work
             )
             if code != 0:
                 failed |= 1 << lane
                 break
-            stress[i, :, lane] = sig
-            state[i, :, lane] = s
-            energy[i, :, lane] = work
+            for k in range(n_state):
+                state[i, k, lane] = s[k]
+            energy[i, 0, lane] = work[0]
+            energy[i, 1, lane] = work[1]
             for k in range(6):
+                stress[i, k, lane] = sig[k]
                 for m in range(6):
                     tangent[i, 6 * k + m, lane] = c[k, m]
     return failed
 
 
-@njit(cache=True, parallel=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", nogil=True)
 def evaluate_points(
     point, strain, dt, temperature, parameters, state_n, stress, state, tangent, energy, status
 ):
     """A point kernel at many points: strain (n, 6), tangent (n, 6, 6), the rest alike."""
-    for i in prange(strain.shape[0]):
+    for i in range(strain.shape[0]):
         status[i] = call_point(
             point,
             strain[i],
