@@ -65,6 +65,9 @@ class CheckError(MatnetError):
         super().__init__("\n".join([f"{report.law} fails {count}.", *lines]))
         self.report = report
 
+    def __reduce__(self) -> tuple[type[CheckError], tuple[CheckReport]]:
+        return CheckError, (self.report,)
+
 
 def check_material(
     law: PhaseLaw,

@@ -1,6 +1,7 @@
 """check_material passes what keeps the contract and catches each way of breaking it."""
 
 import math
+import pickle
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -254,6 +255,8 @@ def test_the_error_lists_each_failed_check_in_a_line():
     assert lines[0].endswith(f"fails {len(report.failed)} of {len(report.checks)} checks.")
     assert [line.partition(":")[0] for line in lines[1:]] == [c.name for c in report.failed]
     assert {"dissipation", "energy balance"} <= {check.name for check in report.failed}
+    again = pickle.loads(pickle.dumps(caught.value))
+    assert str(again) == str(caught.value) and again.report == report
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
