@@ -16,16 +16,24 @@ if TYPE_CHECKING:
     from matnet import elasticity, paths, phases
     from matnet.checks import check_material
     from matnet.files import read_network as load
+    from matnet.local_fields import LocalFields
     from matnet.material import Material
+    from matnet.mixed import MixedMaterial
     from matnet.network import Network
+    from matnet.online.options import SolverOptions
+    from matnet.online.solution import Status
     from matnet.point import Response, drive
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "LocalFields",
     "Material",
+    "MixedMaterial",
     "Network",
     "Response",
+    "SolverOptions",
+    "Status",
     "__version__",
     "check_material",
     "drive",
@@ -38,9 +46,13 @@ __all__ = [
 # name -> (module, name in it; empty for the module itself). Loaded at first use, because numba
 # takes a second to import and `matnet --help` does not need it.
 _PUBLIC = {
+    "LocalFields": ("matnet.local_fields", "LocalFields"),
     "Material": ("matnet.material", "Material"),
+    "MixedMaterial": ("matnet.mixed", "MixedMaterial"),
     "Network": ("matnet.network", "Network"),
     "Response": ("matnet.point", "Response"),
+    "SolverOptions": ("matnet.online.options", "SolverOptions"),
+    "Status": ("matnet.online.solution", "Status"),
     "check_material": ("matnet.checks", "check_material"),
     "drive": ("matnet.point", "drive"),
     "elasticity": ("matnet.elasticity", ""),
