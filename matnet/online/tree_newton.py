@@ -356,8 +356,9 @@ def attempt(plan, work, active, tol, max_iterations):
         condense(plan, work)
         jumps, fall, decrement = load3(work.totals, 0)
         good = ~failed & (jumps < np.inf)
-        accept = open_lanes & good & ((fall >= -UPHILL * start) | (jumps <= FALLEN * last))
-        closed = accept & (jumps <= accuracy(plan, work, tol))
+        there = jumps <= accuracy(plan, work, tol)
+        accept = good & (there | (fall >= -UPHILL * start) | (jumps <= FALLEN * last))
+        accept, closed = open_lanes & accept, open_lanes & good & there
         done |= mask_bits(closed)
         open_lanes = open_lanes & ~closed
         # nothing to shorten before the first accepted point, or below the shortest step
