@@ -25,35 +25,40 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numba
 import numpy as np
 import online_peers as peers
+from online_cases import (
+    DATA,
+    DISTINCT,
+    PHASES,
+    TIMED,
+    TOLERANCE,
+    Case,
+    along_path,
+    composite_1,
+    make_case,
+)
 
-import fe_examples
 import matnet
-from matnet import Material, Network
+from matnet import Network
 from matnet.atomic import whole_file
 from matnet.online.options import SOLVERS
-from matnet.phases import ArmstrongFrederick, Linear, PhaseLaw, read_phases
+from matnet.phases import read_phases
 
 OUT = Path(__file__).parent / "results" / "online.json"
-DATA = Path(fe_examples.__file__).parent / "data" / "composites"
-PHASES = ("matrix", "fibre")
-INCREMENT = 1e-3
-TURNING = 0.3
-TIMED = (5, 8)
-DISTINCT = 1000
-TOLERANCE = 1e-8
 AGREEMENT = 1e-7
 MOST_REPEATS = 2000
 THREADS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
+HEAD = f"{'what':20s} {'law':22s} kind N th points  iter.    us/point us/pt/iter us/pt/iter/node"
 FRESH = """
 import time
 begin = time.perf_counter()
@@ -98,107 +103,6 @@ QUICK = Sizes(
     solver_depths=(4,),
     fresh_starts=1,
 )
-
-
-# cases
-
-
-@dataclass(frozen=True)
-class Step:
-    """One increment of all distinct points, and matnet's answer to it."""
-
-    strain: np.ndarray
-    state_n: np.ndarray
-    stress: np.ndarray
-    iterations: np.ndarray
-    flowing: float
-
-    def rows(self, n: int) -> tuple[np.ndarray, np.ndarray]:
-        """Strain and state of n points."""
-        index = np.arange(n) % len(self.strain)
-        return np.ascontiguousarray(self.strain[index]), np.ascontiguousarray(self.state_n[index])
-
-
-@dataclass(frozen=True)
-class Case:
-    """A material with the increments to time."""
-
-    name: str
-    material: Material
-    steps: tuple[Step, ...]
-
-    @property
-    def facts(self) -> dict[str, Any]:
-        """The columns that every row begins with."""
-        network = self.material.network
-        return {
-            "law": self.name,
-            "kind": network.kind,
-            "depth": network.depth,
-            "base_nodes": network.n_base,
-        }
-
-
-def composite_1() -> dict[str, PhaseLaw]:
-    """Elastoplastic matrix, linear and saturating hardening; orthotropic fibres. GPa."""
-    return read_phases(DATA / "ud1.toml", PHASES)
-
-
-def with_matrix(**changes: Any) -> dict[str, PhaseLaw]:
-    """Composite 1 with other hardening."""
-    laws = composite_1()
-    return {**laws, "matrix": replace(laws["matrix"], **changes)}
-
-
-def laws_of(name: str) -> dict[str, PhaseLaw]:
-    """By name."""
-    if name == "j2 linear":
-        return with_matrix(hardening=Linear(sig_y=0.01, H=0.5))
-    if name == "j2 armstrong-frederick":
-        return with_matrix(backstresses=(ArmstrongFrederick(C=1.0, gamma=50.0),))
-    return composite_1()
-
-
-def make_case(name: str, kind: Any, depth: int, seed: int = 0) -> Case:
-    """Random network with the laws of `name`, brought to the increments that are timed."""
-    network = Network.random(kind, depth, PHASES, (0.4, 0.6), seed)
-    material = network.with_phases(**laws_of(name)).with_options(tol=TOLERANCE)
-    steps = [step for step in along_path(material, DISTINCT, seed) if step is not None]
-    return Case(name, material, tuple(steps))
-
-
-def along_path(
-    material: Material, n: int, seed: int, timed: Iterable[int] = TIMED
-) -> Iterable[Step | None]:
-    """Increments 1, 2, ... of n points, None for those not asked for."""
-    rng = np.random.default_rng(seed)
-    direction = unit(rng.normal(size=(n, 6)))
-    strain, state = np.zeros((n, 6)), material.initial_state(n)
-    for number in range(1, 1 + max(timed)):
-        turned = unit(direction + TURNING * unit(rng.normal(size=(n, 6))))
-        strain = strain + INCREMENT * turned
-        old = state
-        if number not in timed:
-            update = material.update(strain, 1.0, old)
-            require_all(update.status, material)
-            state = update.state
-            yield None
-            continue
-        solution = material.solve(strain, 1.0, old)
-        require_all(solution.status, material)
-        state = solution.state
-        p, p_n = (material.layout.phase(s, "matrix")[..., 6] for s in (state, old))
-        flowing = float((p > p_n).mean())
-        yield Step(strain, old, solution.stress, solution.iterations, flowing)
-
-
-def unit(vectors: np.ndarray) -> np.ndarray:
-    return vectors / np.linalg.norm(vectors, axis=1)[:, None]
-
-
-def require_all(status: np.ndarray, material: Material) -> None:
-    if status.any():
-        raise RuntimeError(f"{np.count_nonzero(status)} points failed: {material.network}")
 
 
 # timing
@@ -262,8 +166,9 @@ def measure_solver(case: Case, name: str, threads: int, budget: float) -> dict[s
     """A solver by name in numpy: last increment, as many points as fit in the budget."""
     step = case.steps[-1]
     solve = case.material.with_options(solver=name).solve
-    n = 1
-    result, seconds = timed(partial(solve, step.strain[:1], 1.0, step.state_n[:1]))
+    n, single = 1, partial(solve, step.strain[:1], 1.0, step.state_n[:1])
+    timed(single)  # warms up
+    result, seconds = timed(single)
     if seconds < budget:
         n = int(np.clip(budget / seconds, 1, 100))
         seconds, result = best_of(partial(solve, step.strain[:n], 1.0, step.state_n[:n]), budget)
@@ -530,14 +435,27 @@ def cores() -> int:
     return numba.config.NUMBA_NUM_THREADS
 
 
+def surroundings() -> dict[str, Any]:
+    """Versions and machine."""
+    return {
+        "matnet": matnet.__version__,
+        "python": platform.python_version(),
+        **{name: version(name) for name in ("numpy", "numba", "torch")},
+        "cores": cores(),
+        "machine": platform.machine(),
+        "processor": processor(),
+    }
+
+
 def summary(document: dict[str, Any], sizes: Sizes) -> list[str]:
     """The figures that the project set itself, in sentences."""
     depth = 7 if 7 in sizes.dense_depths else max(sizes.dense_depths)
     scaling, first = document["scaling"], document["first_update"]
-    dense = [
+    rivals = [
         line
         for line in document["ratios"]
-        if line["what"].startswith("dense newton") and line["depth"] == depth
+        if line["what"] not in SOLVERS and line["depth"] == depth
+        if line["points"] > 1 or "tree" not in line["what"]
     ]
     lines = [
         f"64 base nodes, {scaling['one']['points']} points: "
@@ -550,11 +468,15 @@ def summary(document: dict[str, Any], sizes: Sizes) -> list[str]:
         f"material {first['material_seconds']:.2f} s, first update {first['update_seconds']:.2f} s",
     ]
     lines += [
-        f"{line['what']}, N = {depth}, {line['threads']} threads: {line['speed_up']:.0f} times as "
-        f"slow per point, {line['speed_up_per_iteration']:.0f} times per iteration, "
-        f"{line['speed_up_one_point']:.0f} times as slow as matnet on a single point"
-        for line in dense
+        f"{line['what']}, N = {depth}, {line['points']} points, {line['threads']} threads: "
+        f"{line['speed_up']:.0f} times as slow per point as matnet's largest batch, "
+        f"{line['speed_up_per_iteration']:.0f} times per iteration"
+        for line in rivals
     ]
+    numpy_one = find(rivals, what="dense newton, numpy", threads=1)
+    assert numpy_one is not None
+    over_one = numpy_one["speed_up_one_point"]
+    lines.append(f"the first of these over matnet on a single point: {over_one:.0f} times as slow")
     return lines
 
 
@@ -568,10 +490,7 @@ def main() -> None:
     begin = time.perf_counter()
     threads = tuple(sorted({1, min(2, cores())}))
     first = measure_first_update(sizes.fresh_starts)
-    print(
-        f"{'what':20s} {'law':22s} kind N th points  iter.    us/point us/pt/iter us/pt/iter/node",
-        flush=True,
-    )
+    print(HEAD, flush=True)
     rows = [line for t in threads for line in in_process(t, measure_threads, t, sizes)]
     slope = in_process(1, measure_slope, sizes)
     laws = in_process(1, measure_laws, sizes)
@@ -580,13 +499,7 @@ def main() -> None:
     material = Network.random("imn", 6, PHASES, (0.4, 0.6), 0).with_phases(**composite_1())
     document = {
         "what": "one strain increment of 0.1 % in random directions, tolerance 1e-8",
-        "matnet": matnet.__version__,
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "numba": numba.__version__,
-        "cores": cores(),
-        "machine": platform.machine(),
-        "processor": processor(),
+        **surroundings(),
         "first_update": first,
         "scaling": scaling,
         "exponent": exponent(slope),
