@@ -10,7 +10,7 @@ from matnet.errors import ConvergenceError, ParameterError
 from matnet.mandel import SQRT2
 from matnet.material import Material, Status, Update
 from matnet.paths import LoadPath
-from matnet.phases import Elastic, Void
+from matnet.phases import J2, Elastic, Linear, ThermalExpansion, Void
 from matnet.point import drive
 
 mpl.use("agg")
@@ -125,7 +125,7 @@ def test_a_step_that_fails_at_every_size_says_where_and_keeps_the_rest():
     with pytest.raises(
         ConvergenceError,
         match=r"step 3 of 4 \(uniaxial strain 11\) failed: the "
-        r"material answered NOT_CONVERGED. Try smaller steps",
+        r"material answered NOT_CONVERGED. Reached time 0.50\d+, cut to 1/1024 of the step. Try",
     ) as caught:
         drive(Breaks(), paths.uniaxial_strain("11", 0.02, steps=4))
     assert caught.value.result.strain[:, 0] == pytest.approx([0, 0.005, 0.01])
@@ -173,7 +173,8 @@ def test_csv_holds_tensor_components_bit_by_bit(tmp_path):
     response.to_csv(tmp_path / "r.csv", record={"matnet": "1", "command": "a\nb"})
     lines = (tmp_path / "r.csv").read_text().splitlines()
     assert lines[:2] == ["# matnet: 1", "# command: a b"]
-    assert lines[2] == "time,e11,e22,e33,e12,e13,e23,s11,s22,s33,s12,s13,s23"
+    start = "t,e11,e22,e33,e12,e13,e23,s11,s22,s33,s12,s13,s23,stored,dissipated,solid_e11,"
+    assert lines[2].startswith(start)
     table = np.array([[float(cell) for cell in line.split(",")] for line in lines[3:]])
     assert np.array_equal(table[:, 0], response.time)
     assert np.array_equal(table[:, 7:10], response.stress[:, :3])
@@ -192,9 +193,73 @@ def test_plot_draws_with_and_without_axes():
     response = drive(STEEL, paths.uniaxial_stress("12", 0.02, steps=2))
     given = pyplot.subplots()[1]
     assert response.plot(given, component="12", unit="GPa", color="k") is given
-    made = response.plot()
+    made = response.plot(component="11")
     assert made is not given and made.get_xlabel() == r"strain $\varepsilon_{11}$ [%]"
     assert given.get_ylabel() == r"stress $\sigma_{12}$ [GPa]"
     x, y = given.lines[0].get_data()
     assert x[-1] == pytest.approx(2.0) and y[-1] == pytest.approx(E / (1 + NU) * 0.02)
     pyplot.close("all")
+
+
+SIG_Y, HARD = 0.2, 5.0
+PLASTIC = Material.homogeneous(J2(E=E, nu=NU, hardening=Linear(sig_y=SIG_Y, H=HARD)))
+
+
+def test_uniaxial_plastic_stress_follows_the_bilinear_curve_and_unloads_elastically():
+    response = drive(PLASTIC, paths.uniaxial_stress("11", [0.02, 0.018], steps=10))
+    strain, stress = response.component("11")
+    slope = E * HARD / (E + HARD)
+    pulled = np.minimum(E * strain, SIG_Y + slope * (strain - SIG_Y / E))
+    assert np.allclose(stress[:11], pulled[:11], rtol=1e-8)
+    assert np.allclose(stress[11:], pulled[10] + E * (strain[11:] - strain[10]), rtol=1e-8)
+    p = (pulled[10] - SIG_Y) / HARD  # dissipated: p times the mean flow stress
+    assert response.stored == pytest.approx(0.5 * stress**2 / E, rel=1e-7, abs=1e-12)
+    exact = SIG_Y * p + 0.5 * HARD * p**2
+    assert exact <= response.dissipated[-1] * (1 + 1e-9) < 1.15 * exact  # backward Euler
+    assert np.allclose(response.phase("solid", "11")[1], stress, rtol=1e-8)
+
+
+def test_stress_control_follows_the_same_curve_and_lets_go():
+    top = 0.25
+    target = np.zeros((3, 6))
+    target[1, 0] = top
+    response = drive(
+        PLASTIC, LoadPath(time=[0, 1, 2], target=target, stress_controlled=np.ones(6, bool))
+    )
+    plastic = (top - SIG_Y) / HARD
+    assert response.strain[1, 0] == pytest.approx(top / E + plastic, rel=1e-7)
+    assert response.strain[2] == pytest.approx(np.array([1, -0.5, -0.5, 0, 0, 0]) * plastic)
+
+
+def test_a_load_beyond_the_peak_says_so_and_keeps_the_rest():
+    perfect = Material.homogeneous(J2(E=E, nu=NU, hardening=Linear(sig_y=SIG_Y)))
+    target = np.zeros((4, 6))
+    target[:, 0] = [0.0, 0.1, 0.19, 0.3]
+    path = LoadPath(time=[0, 1, 2, 3], target=target, stress_controlled=np.ones(6, bool))
+    with pytest.raises(ConvergenceError, match="step 3 of 3") as caught:
+        drive(perfect, path)
+    assert "The stress prescribed for 11 may be more than the material can carry" in str(
+        caught.value
+    )
+    assert caught.value.result.stress[:, 0] == pytest.approx([0.0, 0.1, 0.19], rel=1e-8)
+
+
+def test_free_heating_strains_without_stress():
+    law = ThermalExpansion(inner=PLASTIC.phases["solid"], alpha=2e-5, reference_temperature=20.0)
+    path = LoadPath(
+        time=[0, 1, 2],
+        target=np.zeros((3, 6)),
+        stress_controlled=np.ones(6, bool),
+        temperature=[20.0, 70.0, 120.0],
+    )
+    response = drive(Material.homogeneous(law), path)
+    assert response.strain[:, 0] == pytest.approx([0, 1e-3, 2e-3], rel=1e-8)
+    assert response.columns()["T"].tolist() == [20.0, 70.0, 120.0]
+
+
+def test_local_fields_come_with_every_step_where_asked_for():
+    response = drive(PLASTIC, paths.uniaxial_stress("11", 0.02, steps=3), local=True)
+    for fields, stress in zip(response.local, response.component("11")[1][1:], strict=True):
+        assert fields.summary("von_mises", "solid").largest == pytest.approx(stress)
+    with pytest.raises(ParameterError, match="Cubic tells no local fields"):
+        drive(Cubic(), paths.hydrostatic(), local=True)
