@@ -62,6 +62,8 @@ class Plan(NamedTuple):
     """(n_phases,) address of each law's lane kernel."""
     point_kernel: np.ndarray
     """(n_phases,) address of each law's point kernel."""
+    half: np.ndarray
+    """(n_phases,) whether only the upper triangle of the law's tangents is filled for certain."""
     by_points: np.ndarray
     """(n_phases,) whether the lane kernel is the law's point kernel, point by point."""
     reference: np.ndarray
@@ -119,6 +121,7 @@ def make_plan(network: Network, laws: Mapping[str, PhaseLaw]) -> Plan:
         parameters=np.concatenate(parameters),
         lane_kernel=np.array([lanes for lanes, _ in kernels], dtype=np.int64),
         point_kernel=np.array([point for _, point in kernels], dtype=np.int64),
+        half=np.array([law.symmetric for law in by_phase]),
         by_points=np.array([law.lane_kernel is None for law in by_phase]),
         reference=np.array([law.reference_temperature for law in by_phase]),
         sweeps=_sweeps(symmetric),

@@ -221,7 +221,7 @@ def from_local(plan, work, p):
         at = i - first
         store6(work.stress, 6 * i, times(plan.turns, i, load6(work.local_stress, 6 * at)))
         c = load_rows(work.local_tangent, at)
-        if plan.symmetric:
+        if plan.half[p]:
             turn_rows(plan, work, i, mirror(c))
         else:
             turn_rows(plan, work, i, c)
@@ -242,6 +242,18 @@ def turn_rows(plan, work, i, c):
         row = mix6(1.0, row, 1.0, mix6(q[2], half2, q[3], half3))
         row = mix6(1.0, row, 1.0, mix6(q[4], half4, q[5], half5))
         store6(work.tangent, 36 * i + 6 * k, row)
+
+
+@njit(cache=True, error_model="numpy")
+def fill_lower(plan, work, p):
+    """Lower triangles of a symmetric law's tangents, for sweeps that read them."""
+    for i in range(plan.first_node[p], plan.first_node[p + 1]):
+        c = mirror(load_rows(work.tangent, i))
+        store6(work.tangent, 36 * i + 6, c[1])
+        store6(work.tangent, 36 * i + 12, c[2])
+        store6(work.tangent, 36 * i + 18, c[3])
+        store6(work.tangent, 36 * i + 24, c[4])
+        store6(work.tangent, 36 * i + 30, c[5])
 
 
 @njit(cache=True, error_model="numpy")
@@ -281,6 +293,8 @@ def call_law(plan, work, p, open_bits, done_bits):
     )
     if plan.is_local[p]:
         from_local(plan, work, p)
+    elif plan.half[p] and not plan.symmetric:
+        fill_lower(plan, work, p)
     return failed
 
 
