@@ -16,7 +16,7 @@ from matnet.simd import LANES
 __all__ = ["Points", "solve_points"]
 
 CHUNK = 64  # blocks of points per scratch allocation
-BLOCKS_PER_THREAD = 4  # below, starting threads costs more than it saves
+NODES_PER_THREAD = 512  # base nodes times blocks; below, starting threads costs more than it saves
 
 
 class Points(NamedTuple):
@@ -39,7 +39,7 @@ def solve_points(plan, points, dt, tol, max_iterations, max_cuts):
     """Fill the results of all points, in as many threads as numba is set to use."""
     n_blocks = -(-points.strain.shape[0] // LANES)
     options = (dt, tol, max_iterations, max_cuts)
-    threads = min(get_num_threads(), n_blocks // BLOCKS_PER_THREAD)
+    threads = min(get_num_threads(), n_blocks * len(plan.order) // NODES_PER_THREAD)
     if threads < 2:
         solve_chunk(plan, points, 0, n_blocks, *options)
         return
