@@ -40,6 +40,7 @@ SHORTEST = 2.0**-10  # of a Newton step
 UPHILL = 0.5  # slope up to which a trial is accepted, over the slope at the step's beginning
 FALLEN = 0.25  # squared traction jump below which it is accepted anyway, over the last one
 AMPLIFIED = 100.0  # largest strain in the base nodes, over the macroscopic one
+RUNAWAY = 1e3  # strain in a base node that no law is meant for
 EASY = 8  # iterations after which the next part is made larger
 ROUND_OFF = 1e-14  # of stiffness times strain: what is left of a stress after cancellation
 
@@ -314,20 +315,25 @@ def evaluate(plan, work, open_bits, done_bits):
 def accuracy(plan, work, tol):
     """Square of the traction jump that counts as none: of the stress, or of its round-off.
 
-    Strains far beyond the macroscopic ones are a runaway iteration, not a source of round-off.
+    Strains far beyond the macroscopic ones are a runaway iteration, not a source of round-off. Far
+    out, stresses without stiffness (the apex of a cone) may cancel to nothing: no solution either.
     """
-    stress, strain, stiffness = lane(0.0), lane(0.0), 0.0
+    stress, strain, square, stiffness = lane(0.0), lane(0.0), lane(0.0), 0.0
     for i in range(plan.base_weight.shape[0]):
         sig, eps, w = load6(work.stress, 6 * i), load6(work.strain, 6 * i), plan.base_weight[i]
         stiff = plan.stiffness[i, 0, 0] + plan.stiffness[i, 1, 1] + plan.stiffness[i, 2, 2]
         stress = stress + w * dot6(sig, sig)
-        strain = strain + w * stiff * stiff * dot6(eps, eps)
+        size = dot6(eps, eps)
+        square = select(size > square, size, square)
+        strain = strain + w * stiff * stiff * size
         stiffness += w * stiff * stiff
     old, new = load6(work.macro_n, 0), load6(work.macro, 0)
-    largest = AMPLIFIED * AMPLIFIED * stiffness * (dot6(old, old) + dot6(new, new))
+    macro = dot6(old, old) + dot6(new, new)
+    largest = AMPLIFIED * AMPLIFIED * stiffness * macro
     strain = select(strain < largest, strain, largest)
     stress, strain = tol * tol * stress, ROUND_OFF * ROUND_OFF * strain
-    return select(stress > strain, stress, strain)
+    near = square < RUNAWAY * RUNAWAY * (1.0 + macro)
+    return select(near, select(stress > strain, stress, strain), -1.0)
 
 
 @njit(cache=True, error_model="numpy")

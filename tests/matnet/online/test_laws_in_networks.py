@@ -261,3 +261,19 @@ def test_points_do_not_depend_on_their_company(name):
     for ours, theirs in zip(out, whole, strict=True):
         np.testing.assert_array_equal(ours[2::3], theirs[mixed][2::3])
     assert (out.status[::3] == Status.NOT_FINITE).all()
+
+
+@pytest.mark.parametrize("seed", [0, 2, 4])
+def test_stresses_that_cancel_far_out_are_no_solution(seed):
+    """Beyond the apex there is no stiffness, so that a runaway iteration finds no traction jumps."""
+    material = porous(CATALOGUE["drucker-prager"])
+    n, rng = 4000, np.random.default_rng(seed)
+    state = material.initial_state(n)
+    for _ in range(3):
+        eps = rng.standard_normal((n, 6))
+        eps *= 0.2 * rng.uniform(size=(n, 1)) / np.linalg.norm(eps, axis=1, keepdims=True)
+        out = material.solve(eps, DT, state)
+        ok = out.status == Status.OK
+        assert np.abs(out.base_strain[ok]).max() < 100.0
+        assert ok.mean() > 0.99
+        state = out.state
