@@ -17,7 +17,14 @@ from offline.homogenization.solver import CellSolver
 from offline.rve.formats.vtkxml import Image, serialise
 from offline.rve.rve import Rve
 
-__all__ = ["voxel_fields", "write_fields"]
+__all__ = [
+    "VTK_ORDER",
+    "check_fields_path",
+    "total_displacement",
+    "voxel_fields",
+    "write_arrays",
+    "write_fields",
+]
 
 VTK_ORDER = ((0, 1, 2, 0, 1, 0), (0, 1, 2, 1, 2, 2))  # XX YY ZZ XY YZ XZ
 
@@ -50,14 +57,13 @@ def voxel_fields(rve: Rve, stiffnesses: Any, displacement: Any) -> dict[str, np.
     mesh, n = solver.mesh, rve.phases.size
     local = solver.strains(solver.pack(displacement))
     acting = mesh.density[:, None, None] * c[mesh.phase]
-    position = _centres(solver.grid)
     result = {}
     for k, name in enumerate(COMPONENTS):
         strain, stress = np.zeros((n, 6)), np.zeros((n, 6))
         strain[mesh.voxels] = local[k]
         stress[mesh.voxels] = np.einsum("eij,ej->ei", acting, local[k])
-        macro = from_mandel(np.eye(6)[k])
-        result[f"displacement_{name}"] = position @ macro - _nodal_mean(displacement[k])
+        unit = np.eye(6)[k]
+        result[f"displacement_{name}"] = total_displacement(rve, unit, displacement[k])
         result[f"strain_{name}"] = from_mandel(strain)[:, VTK_ORDER[0], VTK_ORDER[1]]
         result[f"stress_{name}"] = from_mandel(stress)[:, VTK_ORDER[0], VTK_ORDER[1]]
         result[f"von_mises_{name}"] = von_mises(stress)
@@ -81,11 +87,28 @@ def write_fields(
         .vtu is asked for and meshio is not installed.
     """
     check_fields_path(path, rve)
-    arrays = {"phase": rve.phases.ravel()}
+    arrays: dict[str, np.ndarray] = {"phase": rve.phases.ravel()}
     if rve.density is not None:
         arrays["density"] = rve.density.ravel().astype(np.float32)
     for name, values in voxel_fields(rve, stiffnesses, displacement).items():
         arrays[name] = values.astype(np.float32)
+    write_arrays(path, rve, arrays, record)
+
+
+def total_displacement(rve: Rve, strain: np.ndarray, u: np.ndarray) -> np.ndarray:
+    """Voxel means (n, 3) of ``E x - u``, E a Mandel strain (6,), u (n1, n2, n3, 3) at the nodes."""
+    grid = HexGrid(rve.shape, rve.cell)
+    return np.asarray(_centres(grid) @ from_mandel(strain) - _nodal_mean(u))
+
+
+def write_arrays(
+    path: Path,
+    rve: Rve,
+    arrays: dict[str, np.ndarray],
+    record: Mapping[str, str] | None = None,
+) -> None:
+    """Write arrays (n_voxels, ...) in the grid's order to a .vti or .vtu file; raises as above."""
+    check_fields_path(path, rve)
     with whole_file(path) as beside:
         if path.suffix == ".vti":
             _write_vti(beside, rve, arrays, record or {})

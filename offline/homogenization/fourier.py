@@ -31,7 +31,13 @@ from offline.homogenization.node_kernels import (
     to_grid,
 )
 
-__all__ = ["FourierPreconditioner", "density_scale", "reference_medium", "reference_symbol"]
+__all__ = [
+    "FourierPreconditioner",
+    "density_scale",
+    "invert_symmetric",
+    "reference_medium",
+    "reference_symbol",
+]
 
 
 def reference_medium(stiffnesses: Any, volumes: Any) -> np.ndarray:
@@ -106,7 +112,7 @@ class FourierPreconditioner:
     ) -> None:
         self.grid, self.mesh, self.threads = grid, mesh, threads
         inverse = reference_symbol(grid, stiffness).reshape(-1, 6)
-        _invert_symmetric(inverse[1:])
+        invert_symmetric(inverse[1:])
         inverse[0] = 0.0  # translations
         self._magnitude = float(np.abs(inverse).max()) or 1.0
         self._inverse = (inverse / self._magnitude).astype(np.float32)
@@ -175,7 +181,7 @@ def _sum_stencil(
 
 
 @njit(cache=True, parallel=True)
-def _invert_symmetric(m: np.ndarray) -> None:
+def invert_symmetric(m: np.ndarray) -> None:
     """In place: inverses of symmetric 3x3 matrices (n, 6), stored 11 22 33 12 13 23."""
     for n in prange(m.shape[0]):
         a, b, c, d, e, f = m[n, 0], m[n, 1], m[n, 2], m[n, 3], m[n, 4], m[n, 5]
