@@ -93,8 +93,11 @@ def solve_chunk(plan, points, first, last, dt, tol, max_iterations, max_cuts):
 
 @njit(cache=True, error_model="numpy")
 def gather(plan, points, work, i, k, dt):
-    """Point i into lane k; returns 0 if its strain is not finite (then it is taken as zero)."""
+    """Point i into lane k; returns 0 if its strain (then taken as zero) or state is not finite."""
     finite = 1
+    for c in range(points.state_n.shape[1]):
+        if not np.isfinite(points.state_n[i, c]):
+            finite = 0
     for c in range(6):
         work.macro_n[0, c, k] = points.state_n[i, c]
         work.macro_before[0, c, k] = points.state_n[i, HEADER - 6 + c]

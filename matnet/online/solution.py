@@ -14,7 +14,7 @@ class Status(IntEnum):
     """What became of a point in a step."""
 
     OK = 0
-    NOT_FINITE = 1  # the strain that came in is NaN or infinite
+    NOT_FINITE = 1  # the strain or state that came in holds NaN or infinity
     NOT_CONVERGED = 2  # the caller cuts its step
 
 

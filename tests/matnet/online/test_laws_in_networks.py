@@ -265,7 +265,7 @@ def test_points_do_not_depend_on_their_company(name):
 
 @pytest.mark.parametrize("seed", [0, 2, 4])
 def test_stresses_that_cancel_far_out_are_no_solution(seed):
-    """Beyond the apex there is no stiffness, so that a runaway iteration finds no traction jumps."""
+    """Beyond the apex there is no stiffness: a runaway iteration finds no traction jumps."""
     material = porous(CATALOGUE["drucker-prager"])
     n, rng = 4000, np.random.default_rng(seed)
     state = material.initial_state(n)
@@ -277,3 +277,18 @@ def test_stresses_that_cancel_far_out_are_no_solution(seed):
         assert np.abs(out.base_strain[ok]).max() < 100.0
         assert ok.mean() > 0.99
         state = out.state
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
+def test_a_state_that_is_not_finite_is_a_status(wrong):
+    material = NETWORKS["dmn"](CATALOGUE["voce"])
+    eps, n = cyclic(9), material.n_state
+    state = material.update(eps[0], DT, material.initial_state(9)).state
+    good = material.update(eps[1], DT, state)
+    for column in (0, 7, 9, 20, n - 1):
+        bad = state.copy()
+        bad[4, column] = wrong
+        out = material.update(eps[1], DT, bad)
+        assert out.status.tolist() == [0, 0, 0, 0, Status.NOT_FINITE, 0, 0, 0, 0]
+        assert np.isnan(out.stress[4]).all()
+        np.testing.assert_array_equal(np.delete(out.state, 4, 0), np.delete(good.state, 4, 0))
