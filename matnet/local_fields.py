@@ -244,14 +244,23 @@ class LocalFields:
                 share = np.cumsum(self.weights[ordered]) / self.weights[ordered].sum()
                 level, height = np.repeat(values[ordered], 2), np.repeat(share, 2)
                 ax.plot(level, np.append(0.0, height[:-1]), **{"label": phase, **style})
-        is_stress = quantity in STRESSES or (quantity[:1] == "s" and quantity[1:] in COMPONENTS)
-        name = LABELS.get(quantity, quantity)
-        ax.set_xlabel(f"{name} [{unit}]" if is_stress else name)
+        ax.set_xlabel(self._label(quantity, unit))
         ax.set_ylabel("share of the phase's volume below")
         ax.set_ylim(0.0, 1.02)
         ax.grid(visible=True, alpha=0.3)
-        ax.legend()
+        legend_above(ax)
         return ax
+
+    def _label(self, quantity: str, unit: str) -> str:
+        """Name, symbol and unit of a quantity."""
+        if quantity in self.variables:
+            return f"internal variable {quantity}"
+        if quantity in LABELS:
+            is_stress = quantity in STRESSES
+            return f"{LABELS[quantity]} [{unit if is_stress else '-'}]"
+        if quantity[0] == "e":
+            return rf"strain $\varepsilon_{{{quantity[1:]}}}$ [-]"
+        return rf"stress $\sigma_{{{quantity[1:]}}}$ [{unit}]"
 
     def __str__(self) -> str:
         titles = ("phase", "quantity", "mean", "smallest", *(f"{q:.0%}" for q in QUANTILES), "max")
@@ -267,6 +276,13 @@ class LocalFields:
             )
             for line in lines
         )
+
+
+def legend_above(ax: Any) -> None:
+    """A legend that hides no curve."""
+    ax.legend(
+        loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, frameon=False, fontsize="small"
+    )
 
 
 def weighted_quantiles(

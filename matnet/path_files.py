@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -66,10 +67,11 @@ def _from_rows(lines: list[tuple[int, list[str]]], name: str) -> LoadPath:
     if len(lines) < 2:
         raise ParameterError("has no rows of numbers below a header such as t,e11.")
     columns = _header(lines[0][1])
-    rows = []
+    rows: list[_Row] = []
     for count, (line, cells) in enumerate(lines[1:], start=1):
         try:
             rows.append(_row(columns, cells, count))
+            _require_order(rows)
         except ParameterError as wrong:
             raise ParameterError(f"line {line}: {wrong}") from None
     if rows[0].time != 0.0:  # the start was left out
@@ -84,9 +86,21 @@ def _from_rows(lines: list[tuple[int, list[str]]], name: str) -> LoadPath:
     )
 
 
+def _require_order(rows: list[_Row]) -> None:
+    """Whether the last row may follow those before it."""
+    time = rows[-1].time
+    if len(rows) > 1 and not time > rows[-2].time:
+        raise ParameterError(f"time {time:g} follows {rows[-2].time:g}, expected increasing.")
+    if time < 0.0:
+        raise ParameterError(f"time {time:g}, expected 0 or later.")
+    if time == 0.0 and rows[-1].target.any():
+        raise ParameterError("a path starts at rest, expected zeros at time 0.")
+
+
 def _header(titles: list[str]) -> list[_Column]:
-    if len(titles) == 1 and ";" in titles[0]:
-        raise ParameterError("cells are separated by ';', expected commas.")
+    for separator, name in ((";", "';'"), ("\t", "tabs")):
+        if len(titles) == 1 and separator in titles[0]:
+            raise ParameterError(f"cells are separated by {name}, expected commas.")
     columns = [_column(title) for title in titles]
     kinds = [column.kind for column in columns]
     if len(set(titles)) < len(titles) or kinds.count("t") > 1:
@@ -139,6 +153,9 @@ def _row(columns: Sequence[_Column], cells: Sequence[str], count: int) -> _Row:
 
 def _number(cell: str) -> float:
     try:
-        return float(cell)
+        number = float(cell)
     except ValueError:
         raise ParameterError(f"'{cell[:40]}' is not a number.") from None
+    if not math.isfinite(number):
+        raise ParameterError(f"'{cell[:40]}' is not a finite number.")
+    return number

@@ -11,7 +11,7 @@ from matnet.errors import ConvergenceError, ParameterError
 from matnet.local_fields import LocalFields
 from matnet.mandel import COMPONENTS
 from matnet.material import Status, Update
-from matnet.paths import LoadPath
+from matnet.paths import SCALE, LoadPath
 from matnet.response import Response
 
 __all__ = ["PointMaterial", "Response", "drive"]
@@ -65,7 +65,9 @@ def drive(
     path : LoadPath
         From `matnet.paths`.
     tol : float
-        On the stress residual, relative to the stress in the step, > 0.
+        On the stress residual, relative to the stress in the step, > 0. The stress itself is no
+        more exact than the material's own tolerance: where the residual stops to fall below 1e-7
+        of the stress in the step, it is accepted as well.
     max_iterations : int
         Newton iterations per (sub)step.
     local : bool
@@ -75,7 +77,7 @@ def drive(
     ------
     ConvergenceError
         A step failed at its smallest size, or a free component has no stiffness. The error's
-        ``result`` is the `Response` up to the last good step.
+        ``result`` is the `Response` up to the last good point, which may be within the step.
     ParameterError
         `tol` or `max_iterations` is out of range, or the material has no local fields.
     """
@@ -89,20 +91,26 @@ def drive(
     solver = _Solver(material, path, tol, max_iterations)
     record = _Record(material, path, local)
     now = _Row(np.zeros(6), np.zeros(6), np.asarray(material.stiffness), material.initial_state(1))
-    record.add(now)
+    record.add(now, 0.0)
     for step in range(1, path.n_steps + 1):
         try:
             now = solver.step(now, step)
         except _StepFailedError as failed:
+            if failed.last is not None:
+                record.add(failed.last, step - 1 + failed.share)
             raise ConvergenceError(
                 f"step {step} of {path.n_steps} ({path.name}) failed: {failed}", record.response()
             ) from None
-        record.add(now)
+        record.add(now, step)
     return record.response()
 
 
 class _StepFailedError(Exception):
-    """Why a step, or an attempt at a part of one, failed."""
+    """Why a step, or an attempt at a part of one, failed; and where it got to, if anywhere."""
+
+    def __init__(self, message: str, last: _Row | None = None, share: float = 0.0) -> None:
+        super().__init__(message)
+        self.last, self.share = last, share
 
 
 class _Row(NamedTuple):
@@ -138,11 +146,13 @@ class _Record:
     path: LoadPath
     keep_local: bool
     rows: list[_Row] = field(default_factory=list)
+    moments: list[float] = field(default_factory=list)  # in steps
     means: list[np.ndarray] = field(default_factory=list)  # (2, n_phases, 6): strain, stress
     local: list[LocalFields] = field(default_factory=list)
 
-    def add(self, row: _Row) -> None:
+    def add(self, row: _Row, moment: float) -> None:
         self.rows.append(row)
+        self.moments.append(moment)
         if not hasattr(self.material, "solve"):
             return
         if row.state_n is None:
@@ -156,9 +166,9 @@ class _Record:
             self.local.append(fields)
 
     def response(self) -> Response:
-        rows, n = self.rows, len(self.rows)
+        rows, steps = self.rows, np.arange(len(self.path.time))
         arrays: dict[str, Any] = {
-            "time": self.path.time[:n].copy(),
+            "time": np.interp(self.moments, steps, self.path.time),
             "strain": np.stack([row.strain for row in rows]),
             "stress": np.stack([row.stress for row in rows]),
             "tangent": np.stack([row.tangent for row in rows]),
@@ -166,7 +176,7 @@ class _Record:
             "iterations": np.array([row.iterations for row in rows]),
         }
         if self.path.temperature is not None:
-            arrays["temperature"] = self.path.temperature[:n].copy()
+            arrays["temperature"] = np.interp(self.moments, steps, self.path.temperature)
         energies = self._energies(arrays["strain"], arrays["stress"], arrays["state"])
         if energies is not None:
             arrays["stored"], arrays["dissipated"] = energies
@@ -215,7 +225,9 @@ class _Solver:
                 now = self._increment(now, step, done, end)
             except _StepFailedError as failed:
                 if size <= 0.5**MAX_HALVINGS:
-                    raise _StepFailedError(self._explain(failed, step, done)) from None
+                    reason = self._explain(failed, now, step, done)
+                    reached = now._replace(iterations=iterations) if done > 0.0 else None
+                    raise _StepFailedError(reason, reached, done) from None
                 size, successes = 0.5 * size, 0
                 continue
             iterations += now.iterations
@@ -224,19 +236,25 @@ class _Solver:
                 size, successes = min(2.0 * size, 1.0), 0
         return now._replace(iterations=iterations)
 
-    def _explain(self, failed: _StepFailedError, step: int, done: float) -> str:
+    def _explain(self, failed: _StepFailedError, now: _Row, step: int, done: float) -> str:
         """The reason, how far the step got, and what to try."""
         path = self.path
         time = path.time[step - 1] + done * (path.time[step] - path.time[step - 1])
-        pushed = path.stress_controlled[step] & (path.target[step] != 0.0)
-        advice = "Try smaller steps."
-        if pushed.any():
-            names = ", ".join(COMPONENTS[i] for i in np.flatnonzero(pushed))
+        pushed = np.flatnonzero(path.stress_controlled[step] & (path.target[step] != 0.0))
+        reached, advice = f"Reached time {time:.6g} of {path.time[-1]:g}", "Try smaller steps."
+        if pushed.size:
+            names = ", ".join(COMPONENTS[i] for i in pushed)
+            loads = (
+                f"s{COMPONENTS[i]} = {now.stress[i] / SCALE[i]:.6g} "
+                f"of {path.target[step, i] / SCALE[i]:g}"
+                for i in pushed
+            )
+            reached = f"{reached}, {', '.join(loads)}"
             advice = (
                 f"The stress prescribed for {names} may be more than the material can carry: "
                 "prescribe the strain instead, or a lower stress."
             )
-        return f"{failed} Reached time {time:.6g}, cut to 1/{2**MAX_HALVINGS} of the step. {advice}"
+        return f"{failed} {reached}, in parts down to 1/{2**MAX_HALVINGS} of the step. {advice}"
 
     def _increment(self, start: _Row, step: int, begin: float, end: float) -> _Row:
         """The part from `begin` to `end` (shares of the step) in one go."""

@@ -13,7 +13,7 @@ import numpy as np
 
 from matnet.atomic import whole_file
 from matnet.errors import ParameterError
-from matnet.local_fields import LocalFields
+from matnet.local_fields import LocalFields, legend_above
 from matnet.mandel import COMPONENTS, SQRT2, component_index
 from matnet.paths import LoadPath
 
@@ -28,6 +28,8 @@ AGAINST = ("strain", "time")
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Response:
     """What a point did along a path. Row 0 is the start, row k the end of step k.
+
+    If `matnet.drive` failed within a step, the last row is the point that it reached there.
 
     Attributes
     ----------
@@ -236,13 +238,6 @@ class Response:
 
     def __str__(self) -> str:
         return f"Response to {self.path.name}: {len(self.time) - 1} steps"
-
-
-def legend_above(ax: Any) -> None:
-    """A legend that hides no curve."""
-    ax.legend(
-        loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, frameon=False, fontsize="small"
-    )
 
 
 def write_table(

@@ -143,23 +143,23 @@ def print_response(response: Response, component: str) -> None:
     """A few rows of the curve, then its peak."""
     strain, stress = (without_noise(values) for values in response.component(component))
     slope = slopes(strain, stress)
+    held = is_held(response.path, component)  # a slope over time says nothing
     # after plastic flow the strains across are no longer a property of the strain along
-    ratios = {} if response.state.size else poisson_ratios(response, component)
+    ratios = {} if response.state.size or held else poisson_ratios(response, component)
     rows = []
     for step in shown_steps(strain):
         row = [step, f"{response.time[step]:.4g}", f"{strain[step]:.4e}", f"{stress[step]:.6g}"]
-        row.append(number(slope[step - 1]))
+        row += [] if held else [number(slope[step - 1])]
         row += [number(values[step]) for values in ratios.values()]
         rows.append(row)
     name = slope_name(response.path, component)
-    column = "slope" if response.state.size else name
-    columns = ("step", "time", f"strain {component}", f"stress {component}", column, *ratios)
+    modulus = () if held else ("slope" if response.state.size else name,)
+    columns = ("step", "time", f"strain {component}", f"stress {component}", *modulus, *ratios)
     print_table(f"{response.path.name}, {len(strain) - 1} steps", columns, rows)
     peak = first_peak(stress)
-    summary = [
-        (f"peak stress {component}", f"{stress[peak]:.6g} at strain {strain[peak]:.4e}"),
-        (f"initial {name}", number(slope[0])),
-    ]
+    at_peak = f"{stress[peak]:.6g} at strain {strain[peak]:.4e}"
+    summary = [(f"peak stress {component}", at_peak)]
+    summary += [] if held else [(f"initial {name}", number(slope[0]))]
     if response.stored is not None and response.dissipated is not None:
         summary.append(("stored energy at the end", f"{response.stored[-1]:.6g}"))
         summary.append(("dissipated energy", f"{response.dissipated[-1]:.6g}"))

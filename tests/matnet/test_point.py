@@ -10,7 +10,17 @@ from matnet.errors import ConvergenceError, ParameterError
 from matnet.mandel import SQRT2
 from matnet.material import Material, Status, Update
 from matnet.paths import LoadPath
-from matnet.phases import J2, Elastic, Linear, ThermalExpansion, Void
+from matnet.phases import (
+    J2,
+    Damage,
+    Elastic,
+    Linear,
+    Norton,
+    ThermalExpansion,
+    Viscoelastic,
+    Viscoplastic,
+    Void,
+)
 from matnet.point import drive
 
 mpl.use("agg")
@@ -125,10 +135,14 @@ def test_a_step_that_fails_at_every_size_says_where_and_keeps_the_rest():
     with pytest.raises(
         ConvergenceError,
         match=r"step 3 of 4 \(uniaxial strain 11\) failed: the "
-        r"material answered NOT_CONVERGED. Reached time 0.50\d+, cut to 1/1024 of the step. Try",
+        r"material answered NOT_CONVERGED. Reached time 0.50\d+ of 1, in parts down to 1/1024 of "
+        r"the step. Try smaller steps",
     ) as caught:
         drive(Breaks(), paths.uniaxial_strain("11", 0.02, steps=4))
-    assert caught.value.result.strain[:, 0] == pytest.approx([0, 0.005, 0.01])
+    reached = caught.value.result  # whole steps, then as far as the third one got
+    assert reached.strain[:3, 0] == pytest.approx([0, 0.005, 0.01])
+    assert 0.0101 - 0.005 / 1024 < reached.strain[3, 0] <= 0.0101
+    assert reached.time == pytest.approx(reached.strain[:, 0] / 0.02)
 
 
 def test_free_components_without_stiffness_are_named():
@@ -238,10 +252,92 @@ def test_a_load_beyond_the_peak_says_so_and_keeps_the_rest():
     path = LoadPath(time=[0, 1, 2, 3], target=target, stress_controlled=np.ones(6, bool))
     with pytest.raises(ConvergenceError, match="step 3 of 3") as caught:
         drive(perfect, path)
-    assert "The stress prescribed for 11 may be more than the material can carry" in str(
-        caught.value
-    )
-    assert caught.value.result.stress[:, 0] == pytest.approx([0.0, 0.1, 0.19], rel=1e-8)
+    text, reached = str(caught.value), caught.value.result
+    assert "The stress prescribed for 11 may be more than the material can carry" in text
+    assert reached.stress[:3, 0] == pytest.approx([0.0, 0.1, 0.19], rel=1e-8)
+    # the last row is as near the yield stress as the smallest part of the step
+    assert reached.stress[3, 0] == pytest.approx(SIG_Y, abs=0.11 / 1024)
+    assert reached.time[3] == pytest.approx(2.0 + (reached.stress[3, 0] - 0.19) / 0.11)
+    top = reached.stress[3, 0]
+    assert f"Reached time {reached.time[3]:.6g} of 3, s11 = {top:.6g} of 0.3," in text
+    assert len(reached.columns()["t"]) == len(reached.stored) == len(reached.phase_stress) == 4
+
+
+def test_softening_under_stress_control_stops_at_the_peak():
+    kappa_0, kappa_f = 1e-3, 4e-3
+    brittle = Material.homogeneous(Damage(E=E, nu=NU, kappa_0=kappa_0, kappa_f=kappa_f))
+    pulled = drive(brittle, paths.uniaxial_stress("11", 0.004, steps=160))
+    peak = pulled.stress[:, 0].max()  # the curve has the peak, found under strain control
+    assert pulled.stress[-1, 0] < 0.6 * peak
+    with pytest.raises(ConvergenceError, match=r"s11 = [\d.]+ of") as caught:
+        drive(brittle, paths.creep("11", 2.0 * peak, steps=4))
+    reached = caught.value.result
+    assert len(reached.time) == 2
+    assert reached.stress[-1, 0] == pytest.approx(peak, rel=2.0 / 1024 + 1e-2)
+
+
+PRONY = {"g": (0.5, 0.3), "tau": (0.1, 10.0)}
+VISCO = Material.homogeneous(Viscoelastic(E=E, nu=NU, k=PRONY["g"], **PRONY))
+
+
+def relaxing_modulus(time, ramp):
+    """Mean of E(s) for s from time - ramp to time: stress after a linear ramp, over its height."""
+    kept = 1.0 - sum(PRONY["g"])
+    total = np.full_like(time, kept)
+    for g, tau in zip(PRONY["g"], PRONY["tau"], strict=True):
+        total += g * tau / ramp * (np.exp(-(time - ramp) / tau) - np.exp(-time / tau))
+    return E * total
+
+
+def test_relaxation_follows_the_prony_series():
+    """All moduli relax alike, so that uniaxial stress does as the modulus in one dimension."""
+    path = paths.relaxation("11", 0.01, duration=20.0, steps=16, ramp=0.05)
+    response = drive(VISCO, path)
+    expected = 0.01 * relaxing_modulus(response.time[1:], 0.05)
+    assert np.allclose(response.stress[1:, 0], expected, rtol=1e-7)
+    assert np.allclose(response.strain[1:, 1], -NU * 0.01, rtol=1e-6)
+
+
+def test_creep_inverts_relaxation():
+    """What creep under stress control finds gives the stress back under strain control."""
+    creep = drive(VISCO, paths.creep("11", 0.5, duration=20.0, steps=12, ramp=0.05))
+    assert np.allclose(creep.stress[1:, 0], 0.5, rtol=1e-8)
+    x = creep.strain[:, 0]
+    rates = np.diff(x) / np.diff(creep.time)
+    for k in range(1, len(x)):  # superposition of the ramps of all steps
+        stress = 0.0
+        for rate, begin, end in zip(rates[:k], creep.time, creep.time[1:], strict=False):
+            since = creep.time[k : k + 1] - begin
+            stress += rate * (end - begin) * relaxing_modulus(since, end - begin)[0]
+        assert stress == pytest.approx(0.5, rel=1e-6)
+    assert x[-1] > 2.0 * x[1] > 0.0
+
+
+def test_norton_creep_has_the_constant_rate_of_its_law():
+    A, n, stress = 1e-3, 4.0, 1.5
+    law = Viscoplastic(E=E, nu=NU, rate=Norton(A=A, n=n))
+    response = drive(Material.homogeneous(law), paths.creep("11", stress, duration=8.0, steps=8))
+    crept = A * stress**n * response.time[1:]  # backward Euler: the ramp at its end stress too
+    assert np.allclose(response.strain[1:, 0], stress / E + crept, rtol=1e-6)
+    assert np.allclose(response.strain[1:, 2], -NU * stress / E - crept / 2, rtol=1e-6)
+
+
+def test_plane_stress_follows_its_closed_form_into_yield():
+    """Elastic: s11 = E e / (1 - nu^2), s22 = nu s11. At yield s11^2 - s11 s22 + s22^2 = sig_y^2."""
+    response = drive(PLASTIC, paths.plane_stress("11", 0.01, steps=40))
+    strain, s11 = response.component("11")
+    s22, s33 = response.component("22")[1], response.component("33")[1]
+    trial = E * strain / (1.0 - NU**2)
+    elastic = trial * np.sqrt(1.0 - NU + NU**2) <= SIG_Y
+    assert 5 < elastic.sum() < 20
+    assert np.allclose(s11[elastic], trial[elastic], rtol=1e-8)
+    assert np.allclose(s22[elastic], NU * trial[elastic], rtol=1e-8)
+    assert np.allclose(response.component("33")[0][elastic], -NU / (1 - NU) * strain[elastic])
+    p = response.state[~elastic, PLASTIC.layout.n_state - 1]
+    flow = np.sqrt(s11**2 - s11 * s22 + s22**2)[~elastic]
+    assert np.allclose(flow, SIG_Y + HARD * p, rtol=1e-7) and p[-1] > 5e-3
+    assert np.abs(s33).max() < 1e-8 * s11.max()
+    assert np.abs(response.component("22")[0]).max() == 0.0
 
 
 def test_free_heating_strains_without_stress():
