@@ -66,14 +66,57 @@ def print_tables(file: Path, network: Network) -> None:
         ("phase", "volume fraction", "base nodes"),
         [(name, f"{100.0 * f:.3f} %", count) for name, f, count in phase_rows(network)],
     )
-    if network.card:
-        print_table("accuracy card", ("entry", "value"), list(card_rows(network.card)))
+    card = dict(network.card)
+    verdict, laws = verdict_rows(card.get("inelastic"))
+    if verdict:
+        del card["inelastic"]
+    if card:
+        print_table("accuracy card", ("entry", "value"), list(card_rows(card)))
+    if verdict:
+        columns = ("path", "error", "peak stress")
+        print_table("against full-field simulation (matnet verify)", columns, verdict)
+        print_table("which was made with", ("phase", "law"), laws)
 
 
 def phase_rows(network: Network) -> list[tuple[str, float, int]]:
     """Name, volume fraction and number of base nodes of each phase."""
     counts = np.bincount(network.base_phase, minlength=network.n_phases)
     return list(zip(network.phase_names, network.fractions.tolist(), counts.tolist(), strict=True))
+
+
+def verdict_rows(verdict: Any) -> tuple[list[tuple[str, str, str]], list[tuple[str, str]]]:
+    """Errors by path and laws by phase, as `matnet verify` wrote them; nothing if it did not."""
+    try:
+        rows = [
+            (row["path"], _percent(row["error"]), _percent(row["peak"], "+.2f"))
+            for row in verdict["paths"]
+        ]
+        rows.append(("mean", _percent(verdict["mean"]), ""))
+        rows.append(("worst", _percent(verdict["worst"]), ""))
+        if verdict["e_sigma"] is not None:
+            rows.append(("e_sigma, six loadings", _percent(verdict["e_sigma"]), ""))
+        laws = [(name, law_text(law)) for name, law in verdict["phases"].items()]
+    except (TypeError, KeyError, ValueError, AttributeError):
+        return [], []
+    return rows, laws
+
+
+def _percent(share: float | None, form: str = ".2f") -> str:
+    return "-" if share is None else f"{100.0 * share:{form}} %"
+
+
+def law_text(law: dict[str, Any]) -> str:
+    """A law of the card in a line."""
+    names = ("law", "kind")  # their values say what they are
+    return ", ".join(
+        str(value) if key in names else f"{key} {_short(value)}" for key, value in law.items()
+    )
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, dict):
+        return "(" + law_text(value) + ")"
+    return json.dumps(value) if not isinstance(value, str) else value
 
 
 def card_rows(card: dict[str, Any], above: str = "") -> Iterator[tuple[str, str]]:

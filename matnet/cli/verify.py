@@ -139,7 +139,7 @@ def command(
 
     Prints the relative error of the stress along each path, and how much faster the network is.
     """
-    from offline.reference import ReferenceOptions
+    from offline.reference import ReferenceOptions, memory_estimate
     from offline.rve import read
     from offline.verification import ReferenceStore, verify
 
@@ -152,6 +152,13 @@ def command(
     paths = chosen_paths(chosen, strain, steps, duration)
     rve = read(rve_path, **reading_hints(hints))
     options = ReferenceOptions(tol=tol, threads=threads, allow_disconnected=allow_disconnected)
+    if not quiet:
+        steps_in_all = sum(path.n_steps for path in paths)
+        print(
+            f"{len(paths)} paths of {steps_in_all} steps in all, each simulation in "
+            f"{memory_estimate(rve, laws)}.",
+            file=sys.stderr,
+        )
     with bars_on_stderr(quiet) as bars:
         verdict = verify(
             network,
@@ -226,11 +233,10 @@ def print_verdict(verdict: Verdict) -> None:
             percent(path.e_driven),
             percent(path.e_peak, signed=True),
             percent(path.e_elastic),
-            percent(path.e_epsilon),
         )
         for path in verdict.paths
     ]
-    columns = ("path", "steps", "error", "driven", "peak", "first step", "strain")
+    columns = ("path", "steps", "error", "driven", "peak", "first step")
     cell = " x ".join(map(str, verdict.cell_shape))
     print_table(f"network against full-field simulation, {cell} voxels", columns, rows)
     print_table("verdict", ("quantity", "value"), summary_rows(verdict))
@@ -248,10 +254,10 @@ def summary_rows(verdict: Verdict) -> list[tuple[str, str]]:
         size = f"{timing.n_points}".replace("10000", "10 000")
         rows += [
             ("simulation, per increment", duration_text(timing.reference)),
-            (f"network, per point and increment, {size} points", duration_text(timing.batch)),
-            ("network, per increment, one point", duration_text(timing.single)),
+            (f"network, per increment, one of {size} points", duration_text(timing.batch)),
+            ("network, per increment, a single point", duration_text(timing.single)),
             ("speed-up, batch", f"{timing.speed_up_batch:.3g}"),
-            ("speed-up, one point", f"{timing.speed_up_single:.3g}"),
+            ("speed-up, a single point", f"{timing.speed_up_single:.3g}"),
         ]
     return rows
 

@@ -40,8 +40,8 @@ def draw_path(verdict: PathVerdict, ax: Any, unit: str, style: dict[str, Any]) -
             x = _abscissa(curve.strain, index, over_steps)
             y = _ordinate(verdict, curve, index)
             label = "network" if is_network else "simulation"
-            if len(shown) > 1:
-                label += f" {COMPONENTS[index]}"
+            if len(shown) > 1:  # the figure's legend tells lines from dots
+                label = COMPONENTS[index] if is_network else "_"
             keep = slice(None) if is_network else slice(None, None, every)
             edge = {} if is_network else {"mec": INK if len(shown) == 1 else colour}
             order = 2 if is_network else 3
@@ -89,7 +89,7 @@ def _label(verdict: PathVerdict, ax: Any, unit: str, over_steps: bool) -> None:
     symbol = r"e_\sigma" if verdict.judged_by == "stress" else r"e_\varepsilon"
     ax.set_title(f"{verdict.path.name}\n${symbol}$ = {share}{cut}", fontsize="medium")
     if len(driven) > 1:
-        ax.legend(frameon=False, fontsize="x-small", ncols=2)
+        ax.legend(frameon=False, fontsize="small")
     ax.margins(x=0.03)
     ax.grid(visible=True, alpha=0.3)
 

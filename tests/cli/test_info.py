@@ -46,3 +46,9 @@ def test_unreadable_file_is_exit_code_3(truss, capsys):
     assert run(["info", "none.matnet"]) == 3
     captured = capsys.readouterr()
     assert captured.out == "" and "Error: none.matnet: cannot be read" in captured.err
+
+
+def test_any_entry_called_inelastic_is_shown(truss, capsys):
+    truss.with_card(inelastic={"note": "made by hand"}).save("truss.matnet")
+    assert run(["info", "truss.matnet"]) == 0
+    assert "inelastic.note" in capsys.readouterr().out
