@@ -40,10 +40,12 @@ def _compiled(kernel: Any, signature: Any) -> Any:
     function = getattr(kernel, "py_func", kernel)
     try:
         return cfunc(signature, cache=True, error_model="numpy")(function)
+    except ImportError:  # cached when its file was imported under another name
+        pass
     except RuntimeError as wrong:  # typed at a prompt: there is no file to cache it beside
         if "cannot cache" not in str(wrong):
             raise
-        return cfunc(signature, error_model="numpy")(function)
+    return cfunc(signature, error_model="numpy")(function)
 
 
 def address_of(kernel: Any, signature: Any) -> int:

@@ -1,5 +1,7 @@
 """Every law inside every kind of network: tangents, energies, statuses, batches."""
 
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -48,7 +50,7 @@ FIBRE = Elastic(
 )
 
 
-@njit(cache=True, error_model="numpy")
+@njit(error_model="numpy")
 def cubic_spring(strain, dt, temperature, par, state_n, stress, state, tangent, energy):
     """sigma = (k + m |eps|^2) eps: no state, symmetric."""
     square = 0.0
@@ -292,3 +294,34 @@ def test_a_state_that_is_not_finite_is_a_status(wrong):
         assert out.status.tolist() == [0, 0, 0, 0, Status.NOT_FINITE, 0, 0, 0, 0]
         assert np.isnan(out.stress[4]).all()
         np.testing.assert_array_equal(np.delete(out.state, 4, 0), np.delete(good.state, 4, 0))
+
+
+SPRING = """
+import numpy as np
+from numba import njit
+from matnet.phases import UserLaw
+
+@njit(error_model="numpy")
+def spring(strain, dt, temperature, parameters, state_n, stress, state, tangent, energy):
+    tangent[:] = 0.0
+    energy[:] = 0.0
+    for i in range(6):
+        stress[i] = parameters[0] * strain[i]
+        tangent[i, i] = parameters[0]
+        energy[0] += 0.5 * stress[i] * strain[i]
+    return 0
+
+law = UserLaw(kernel=spring, stiffness=2.0 * np.eye(6), parameters=[2.0])
+"""
+
+
+def test_a_users_kernel_may_be_imported_under_another_name(tmp_path):
+    folder = tmp_path / "laws"
+    folder.mkdir()
+    (folder / "my_spring.py").write_text(SPRING)
+    for place, name in ((folder, "my_spring"), (tmp_path, "laws.my_spring")):
+        code = f"from {name} import law; print(law.evaluate([[1, 0, 0, 0, 0, 0]], 0, [[]]).stress)"
+        run = subprocess.run(
+            [sys.executable, "-c", code], cwd=place, capture_output=True, text=True, check=False
+        )
+        assert run.stdout.startswith("[[2."), run.stderr
