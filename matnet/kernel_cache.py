@@ -26,6 +26,7 @@ def forget_stale_kernels() -> None:
         with contextlib.suppress(OSError):  # a read-only installation never changes
             if mark.exists() and mark.read_text() == stamp:
                 continue
+            folder.mkdir(parents=True, exist_ok=True)
             for index in folder.glob("*.nbi"):
                 index.unlink(missing_ok=True)
             mark.write_text(stamp)
@@ -45,4 +46,9 @@ def _cache_folders() -> list[Path]:
     chosen = os.environ.get("NUMBA_CACHE_DIR")
     if not chosen:
         return [path / "__pycache__" for path in packages if (path / "__pycache__").is_dir()]
-    return [found for path in packages for found in Path(chosen).glob(f"{path.name}_*")]
+    return [Path(chosen) / f"{path.name}_{_numbas_name(path)}" for path in packages]
+
+
+def _numbas_name(folder: Path) -> str:
+    """What numba tells folders of the same name apart by: other installations keep theirs."""
+    return hashlib.sha1(str(folder).encode(), usedforsecurity=False).hexdigest()
