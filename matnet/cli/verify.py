@@ -98,7 +98,7 @@ SETS = ("default", "six")
 @click.option(
     "--tol",
     type=click.FloatRange(0.0, 1.0, min_open=True, max_open=True),
-    default=1e-5,
+    default=1e-4,
     show_default=True,
     help="Residual of the simulation, relative to the stress [-].",
 )
