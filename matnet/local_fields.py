@@ -295,7 +295,7 @@ def weighted_quantiles(
     """
     wanted = np.asarray(shares, dtype=float)
     if wanted.ndim != 1 or not ((wanted >= 0.0) & (wanted <= 1.0)).all():
-        raise ParameterError(f"quantiles {list(shares)}, expected shares from 0 to 1.")
+        raise ParameterError(f"quantiles {shares!r}, expected a list of shares from 0 to 1.")
     order = np.argsort(values, kind="stable")
     below = np.cumsum(weights[order]) / weights.sum()
     # rounding in the sums must not carry a share past the node that reaches it

@@ -22,6 +22,7 @@ MAX_RISES = 3  # corrections per attempt that may leave the residual larger
 STALLED = 1e-7  # residual that passes where the material's own tolerance allows no less
 MEMORY = 1e-3  # share of the largest stress so far that keeps the scale up near zero stress
 ROUND_OFF = 1e-14
+JUMP = 0.05  # free strains that move more at once may have snapped to another branch
 
 
 class PointMaterial(Protocol):
@@ -307,6 +308,7 @@ class _Increment:
                         f"Newton does not reduce the stress residual {trial.size:.2e} > {goal:.2e}."
                     )
             trial = better
+        self._require_no_jump(trial)
         return _Row(
             strain=trial.strain,
             stress=trial.stress,
@@ -318,6 +320,14 @@ class _Increment:
             dt=self.dt,
             temperature=self.temperature,
         )
+
+    def _require_no_jump(self, trial: _Trial) -> None:
+        """Broken material may carry the load again, with its last stiffness at giant strains."""
+        moves = np.abs(trial.strain - self.start.strain)
+        prescribed = np.delete(moves, self.free).max(initial=0.0)
+        largest = moves[self.free].max(initial=0.0)
+        if largest > max(JUMP, 10.0 * prescribed):
+            raise _StepFailedError(f"the strain would jump by {100.0 * largest:.3g} %.")
 
     def _predict(self) -> _Trial:
         """With the last tangent, exact for a linear material; else with the elastic stiffness."""

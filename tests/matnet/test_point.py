@@ -276,6 +276,14 @@ def test_softening_under_stress_control_stops_at_the_peak():
     assert reached.stress[-1, 0] == pytest.approx(peak, rel=2.0 / 1024 + 1e-2)
 
 
+def test_a_broken_point_does_not_jump_to_giant_strains_that_carry_the_load_again():
+    soft = Damage(E=1.0, nu=0.3, kappa_0=1e-3, kappa_f=4e-3)  # keeps a hundredth of its stiffness
+    load = paths.creep("11", 0.02, steps=4)
+    with pytest.raises(ConvergenceError, match=r"s11 = 0\.00\d+ of 0\.02") as caught:
+        drive(Material.homogeneous(soft), load)
+    assert caught.value.result.stress[-1, 0] == pytest.approx(1e-3, rel=0.02)
+
+
 PRONY = {"g": (0.5, 0.3), "tau": (0.1, 10.0)}
 VISCO = Material.homogeneous(Viscoelastic(E=E, nu=NU, k=PRONY["g"], **PRONY))
 
