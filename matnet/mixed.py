@@ -10,6 +10,7 @@ import numpy as np
 
 from matnet.errors import ParameterError, require_shape
 from matnet.material import Material, Update
+from matnet.phases.base import temperatures
 
 __all__ = ["MixedMaterial"]
 
@@ -82,8 +83,7 @@ class MixedMaterial:
         eps = np.asarray(strain, dtype=float)
         require_shape("strain", eps, (n, 6))
         require_shape("state_n", state_n, (n, self.n_state))
-        if temperature is not None:
-            temperature = np.broadcast_to(np.asarray(temperature, dtype=float), (n,))
+        warm = None if temperature is None else temperatures(temperature, n, np.nan)
         out = Update(
             stress=np.empty((n, 6)),
             tangent=np.empty((n, 6, 6)),
@@ -91,8 +91,8 @@ class MixedMaterial:
             status=np.empty(n, dtype=np.int8),
         )
         for points, material in self._groups():
-            warmth = None if temperature is None else temperature[points]
-            part = material.update(eps[points], dt, state_n[points, : material.n_state], warmth)
+            own = None if warm is None else warm[points]
+            part = material.update(eps[points], dt, state_n[points, : material.n_state], own)
             out.stress[points], out.tangent[points] = part.stress, part.tangent
             out.state[points, : material.n_state] = part.state
             out.status[points] = part.status
