@@ -19,6 +19,7 @@ VERBS = {
     "fit": ("matnet.cli.fit", "Fit a material network to a cell."),
     "info": ("matnet.cli.info", "What a .matnet file holds."),
     "drive": ("matnet.cli.drive", "Drive a material along a strain or stress path."),
+    "reference": ("matnet.cli.reference", "Drive a cell with all voxels resolved."),
     "verify": ("matnet.cli.verify", "Judge a network by full-field simulation of its cell."),
 }
 
