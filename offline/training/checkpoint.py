@@ -20,16 +20,23 @@ if TYPE_CHECKING:
 
 __all__ = ["Checkpoint", "Stage"]
 
-_POINT = ("log_weight", "normals", "rotations", "base_phase")
+_PARAMETERS = ("log_weight", "normals", "rotations")
+_POINT = (*_PARAMETERS, "base_phase")
 _HISTORY = tuple(f.name for f in fields(History))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Stage:
-    """Where one fit ended, and how it got there."""
+    """Where one fit ended, and how it got there.
+
+    `trail` holds points on the way, the end last, with the index of each in the history; empty
+    unless asked for.
+    """
 
     point: Point
     history: History
+    name: str = ""
+    trail: tuple[tuple[int, Point], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -46,9 +53,14 @@ class Checkpoint:
     arrays: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
 
     @classmethod
-    def open(cls, path: Path | None, labels: LabelSet, options: TrainingOptions) -> Checkpoint:
-        """The stages in the file at `path` that belong to these labels and options."""
-        key = _key(labels, options)
+    def open(
+        cls, path: Path | None, labels: LabelSet, options: TrainingOptions, trails: bool = False
+    ) -> Checkpoint:
+        """The stages in the file at `path` that belong to these labels and options.
+
+        Those with `trails` and those without do not mix.
+        """
+        key = _key(labels, options) + ("/trails" if trails else "")
         arrays = {} if path is None else _read(Path(path), key)
         return cls(path=path, key=key, labels=labels, options=options, arrays=arrays)
 
@@ -66,30 +78,47 @@ class Checkpoint:
             base_phase=part["base_phase"],
             children=complete_tree(depth),
         )
-        point = Point(
-            layout=layout,
-            log_weight=part["log_weight"],
-            normals=part["normals"],
-            rotations=part["rotations"] if self.options.network == "dmn" else None,
-        )
+        turned = self.options.network == "dmn"
+
+        def point(log_weight: np.ndarray, normals: np.ndarray, rotations: np.ndarray) -> Point:
+            return Point(
+                layout=layout,
+                log_weight=log_weight,
+                normals=normals,
+                rotations=rotations if turned else None,
+            )
+
         history = History(*(tuple(part[key].tolist()) for key in _HISTORY))
-        return Stage(point=point, history=history)
+        trail = [self.arrays.get(f"{name}/trail_{key}", ()) for key in ("index", *_PARAMETERS)]
+        return Stage(
+            point=point(*(part[key] for key in _PARAMETERS)),
+            history=history,
+            name=name,
+            trail=tuple((int(i), point(*values)) for i, *values in zip(*trail, strict=True)),
+        )
 
     def keep(self, name: str, stage: Stage) -> Checkpoint:
         """A checkpoint with this stage added, on disk before it returns."""
-        point = stage.point
         values: dict[str, Any] = {
-            "log_weight": point.log_weight,
-            "normals": point.normals,
-            "rotations": np.empty((0, 3, 3)) if point.rotations is None else point.rotations,
-            "base_phase": point.layout.base_phase,
+            **dict(zip(_PARAMETERS, _parameters(stage.point), strict=True)),
+            "base_phase": stage.point.layout.base_phase,
             **{key: np.array(getattr(stage.history, key)) for key in _HISTORY},
         }
+        if stage.trail:
+            values["trail_index"] = np.array([index for index, _ in stage.trail])
+            points = zip(*(_parameters(point) for _, point in stage.trail), strict=True)
+            for key, column in zip(_PARAMETERS, points, strict=True):
+                values[f"trail_{key}"] = np.array(column)
         arrays = {**self.arrays, **{f"{name}/{key}": value for key, value in values.items()}}
         if self.path is not None:
             with whole_file(self.path) as beside:
                 np.savez(beside, key=np.array(self.key), **arrays)
         return replace(self, arrays=arrays)
+
+
+def _parameters(point: Point) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    rotations = np.empty((0, 3, 3)) if point.rotations is None else point.rotations
+    return point.log_weight, point.normals, rotations
 
 
 def _key(labels: LabelSet, options: TrainingOptions) -> str:

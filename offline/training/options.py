@@ -9,7 +9,7 @@ import numpy as np
 from matnet.errors import ParameterError
 from matnet.network import KINDS, MAX_DEPTH, Network
 
-__all__ = ["OPTIMIZERS", "History", "TrainingOptions", "TrainingResult"]
+__all__ = ["OPTIMIZERS", "Candidate", "History", "TrainingOptions", "TrainingResult"]
 
 OPTIMIZERS = ("levenberg-marquardt", "adam")
 
@@ -103,6 +103,47 @@ class History:
     seconds: tuple[float, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A judged network: the end of a stage of training, or an iterate on the way there.
+
+    Attributes
+    ----------
+    stage : str
+        Which stage.
+    iteration : int
+        Of the stage, from 1.
+    at_end : bool
+        Whether the stage ended with it.
+    depth : int
+        Layers.
+    elastic : float
+        Mean validation error of the effective stiffness.
+    inelastic : tuple of float
+        Error along each path that the judge knows, infinite where the network failed.
+    chosen : bool
+        Whether training returned it.
+    """
+
+    stage: str
+    iteration: int
+    at_end: bool
+    depth: int
+    elastic: float
+    inelastic: tuple[float, ...]
+    chosen: bool = False
+
+    @property
+    def mean(self) -> float:
+        """Mean inelastic error."""
+        return float(np.mean(self.inelastic))
+
+    @property
+    def worst(self) -> float:
+        """Largest inelastic error of a path."""
+        return float(np.max(self.inelastic))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class TrainingResult:
     """A fitted network and how well it fits.
@@ -120,6 +161,8 @@ class TrainingResult:
         Mean training error that each start reached.
     seconds : float
         Wall time; of this call only, when training was resumed.
+    candidates : tuple of Candidate
+        In the order of training; empty without a judge.
     """
 
     network: Network
@@ -131,6 +174,12 @@ class TrainingResult:
     validation_indices: np.ndarray = field(repr=False)
     starts: tuple[float, ...]
     seconds: float
+    candidates: tuple[Candidate, ...] = ()
+
+    @property
+    def chosen(self) -> Candidate | None:
+        """The candidate that became the network, if there was a judge."""
+        return next((candidate for candidate in self.candidates if candidate.chosen), None)
 
     def __str__(self) -> str:
         return (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,8 +14,9 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from matnet.errors import ParameterError
 from matnet.network import Network
 from offline.training.checkpoint import Checkpoint, Stage
+from offline.training.choice import Choice, Judge, cut, thinned
 from offline.training.levenberg import levenberg_marquardt
-from offline.training.options import History, TrainingOptions, TrainingResult
+from offline.training.options import Candidate, History, TrainingOptions, TrainingResult
 from offline.training.parameters import Layout, Point, grown
 from offline.training.problem import Problem
 
@@ -28,6 +29,8 @@ Progress = Callable[[str, int, int, str], None]
 """Called as ``progress(stage, done, total, note)``; the note holds the errors."""
 
 PRUNE = 1e-7  # weights below carry no stiffness that the labels could see
+SHALLOWER = 2  # layers that a judged network may lack
+EVERY = 3  # iterations from one judged network to the next
 
 
 def train(
@@ -35,6 +38,7 @@ def train(
     options: TrainingOptions | None = None,
     *,
     checkpoint: Path | None = None,
+    judge: Judge | None = None,
     on_progress: Progress | None = None,
 ) -> TrainingResult:
     """Fit a material network to the effective stiffness of a cell.
@@ -44,6 +48,11 @@ def train(
     of the full depth compete with it, and the best of all is fitted once more. The network's
     phase fractions are those of the labels, exactly.
 
+    With a `judge`, networks of the last three depths compete: the end of each fit and every third
+    iterate before it. The chain that leads by the judge is polished beside the one that leads by
+    elastic error, and the network of least mean error by the judge is returned, among those whose
+    validation error is at most twice the least one.
+
     Parameters
     ----------
     labels : LabelSet
@@ -52,6 +61,9 @@ def train(
         File that keeps finished stages. A later call with the same labels and options goes on
         there and returns the same network, bit for bit on the same machine; a file of another run
         is replaced. Not used by "adam".
+    judge : callable, optional
+        Takes a network, returns its errors along inelastic paths; see `offline.selection`. With
+        "adam", it only tells the errors of the one network.
     on_progress : callable, optional
         See `Progress`.
 
@@ -67,16 +79,21 @@ def train(
     if options.optimizer == "adam":
         from offline.training.recipe import train_recipe
 
-        return train_recipe(labels, options, report)
+        alone = train_recipe(labels, options, report)
+        return alone if judge is None else _told(alone, judge)
     started = time.perf_counter()
-    run = _Run(labels, options, checkpoint, report)
+    run = _Run(labels, options, checkpoint, report, trails=judge is not None)
     starts = [run.start(i) for i in range(options.starts)]
     chains = [[min(starts, key=unseen_error)]]
     for depth in range(run.start_depth + 1, options.depth + 1):
         chains[0].append(run.grow(chains[0][-1], depth))
     chains += [[run.full_start(i)] for i in range(run.full_starts)]
-    stages = min(chains, key=lambda chain: unseen_error(chain[-1]))
-    stages.append(run.polish(stages[-1]))
+    leader = min(chains, key=lambda chain: unseen_error(chain[-1]))
+    if judge is None:
+        stages = [*leader, run.polish(leader[-1])]
+        candidates: tuple[Candidate, ...] = ()
+    else:
+        stages, candidates = run.chosen(chains, leader, judge)
     return summary(
         stages[-1].point.network().pruned(PRUNE),
         labels,
@@ -85,7 +102,22 @@ def train(
         history=joined([stage.history for stage in stages]),
         starts=tuple(stage.history.training[-1] for stage in starts),
         seconds=time.perf_counter() - started,
+        candidates=candidates,
     )
+
+
+def _told(result: TrainingResult, judge: Judge) -> TrainingResult:
+    """The result of a single run, with what the judge says of it."""
+    only = Candidate(
+        stage="training",
+        iteration=len(result.history.loss),
+        at_end=True,
+        depth=result.network.depth,
+        elastic=result.validation_mean,
+        inelastic=tuple(float(error) for error in judge(result.network)),
+        chosen=True,
+    )
+    return replace(result, candidates=(only,))
 
 
 def blas_threads(point: Point) -> int | None:
@@ -116,6 +148,7 @@ def summary(
     history: History,
     starts: tuple[float, ...],
     seconds: float,
+    candidates: tuple[Candidate, ...] = (),
 ) -> TrainingResult:
     """The result with the network's errors on all labels, training and validation apart."""
     difference = network.homogenize(labels.phase_stiffness) - labels.effective
@@ -139,6 +172,7 @@ def summary(
         validation_indices=validation,
         starts=starts,
         seconds=seconds,
+        candidates=candidates,
     )
 
 
@@ -156,6 +190,7 @@ class _Run:
     options: TrainingOptions
     path: Path | None
     report: Progress
+    trails: bool = False
 
     def __post_init__(self) -> None:
         options, labels = self.options, self.labels
@@ -181,7 +216,7 @@ class _Run:
             layers + 2 * self.full_starts + 2
         )
         self.done = 0
-        self.checkpoint = Checkpoint.open(self.path, labels, options)
+        self.checkpoint = Checkpoint.open(self.path, labels, options, self.trails)
 
     def start(self, index: int) -> Stage:
         """One random start of the shallow network."""
@@ -214,11 +249,37 @@ class _Run:
             2 * self.options.max_iterations,
         )
 
-    def polish(self, stage: Stage) -> Stage:
+    def polish(self, stage: Stage, name: str = "polish") -> Stage:
         """The chosen network, fitted once more to all training labels."""
         return self._stage(
-            "polish", lambda: stage.point, self.training, 2 * self.options.max_iterations
+            name, lambda: stage.point, self.training, 2 * self.options.max_iterations
         )
+
+    def chosen(
+        self, chains: list[list[Stage]], leader: list[Stage], judge: Judge
+    ) -> tuple[list[Stage], tuple[Candidate, ...]]:
+        """The stages that lead to the network of least inelastic error, and all that were judged.
+
+        The chain that has it so far and the one of least elastic error are polished.
+        """
+        choice = Choice(judge=judge, prune=PRUNE)
+        for stage in [stage for chain in chains for stage in chain]:
+            if stage.trail:
+                choice.add(stage)
+        best, _ = choice.best(self._judging)
+        favourite = next(chain for chain in chains if best in chain)
+        polished = [leader] if favourite is leader else [leader, favourite]
+        self.total = self.done + len(polished) * 2 * self.options.max_iterations
+        for chain in polished:
+            chain.append(self.polish(chain[-1], f"polish of {chain[-1].name}"))
+            choice.add(chain[-1])
+        stage, place = choice.best(self._judging)
+        chain = next(chain for chain in chains if stage in chain)
+        history = chain[: chain.index(stage)]
+        return [*history, cut(stage, place)], choice.candidates((stage, place))
+
+    def _judging(self, done: int, total: int, note: str) -> None:
+        self.report("selection", done, total, note)
 
     def _stage(
         self, name: str, first: Callable[[], Point], problem: Problem, iterations: int
@@ -229,15 +290,23 @@ class _Run:
         if kept is not None:
             return kept
         point, rows = first(), []
+        points = []
         with threadpool_limits(blas_threads(point), user_api="blas"):
             for step in levenberg_marquardt(problem, point, iterations):
                 point = step.point
+                points.append(point)
                 rows.append(self._row(point, step.loss))
                 error, unseen = 100 * rows[-1][1], 100 * rows[-1][2]
                 note = f"{name}, error {error:.2f} %, validation {unseen:.2f} %"
                 self.report("training", begin + len(rows), self.total, note)
         rows = rows or [self._row(point, float(np.mean(problem.errors(point) ** 2)))]
-        stage = Stage(point=point, history=History(*map(tuple, zip(*rows, strict=True))))
+        shown = self.trails and point.layout.depth >= self.options.depth - SHALLOWER
+        stage = Stage(
+            point=point,
+            history=History(*map(tuple, zip(*rows, strict=True))),
+            name=name,
+            trail=thinned(points or [point], EVERY) if shown else (),
+        )
         self.checkpoint = self.checkpoint.keep(name, stage)
         self.report("training", self.done, self.total, f"{name} done")
         return stage

@@ -1,0 +1,224 @@
+"""The judge: cheap simulations of the cell with inelastic phases, and networks' errors on them."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from matnet.errors import ConvergenceError, FileFormatError, ParameterError, RangeWarning
+from matnet.material import Material
+from matnet.network import Network
+from matnet.paths import LoadPath, simple_shear, uniaxial_stress
+from matnet.phases import PhaseLaw
+from matnet.point import drive
+from offline.reference import ReferenceOptions, simulate
+from offline.rve import Rve
+from offline.selection.coarse import coarse_cell
+from offline.selection.laws import generic_laws
+from offline.selection.options import SelectionOptions
+from offline.verification import PathVerdict, ReferenceStore, Simulate
+from offline.verification.compare import Curve
+from offline.verification.references import Reference, Simulation
+from offline.verification.verdict import law_table
+
+__all__ = ["Judge", "judge_paths", "judged_by_cell"]
+
+TOL = 1e-3  # of the simulations: far below the errors that tell networks apart
+AT_LEAST = 2  # paths, whatever the budget
+
+Progress = Callable[[str, int, int, str], None]
+
+
+def judge_paths(strain: float = 0.02, *, steps: int = 4) -> tuple[LoadPath, ...]:
+    """Six loadings in few steps, one of them unloaded; the most telling ones first.
+
+    Parameters
+    ----------
+    strain : float
+        Uniaxial strain, or engineering shear of the simple shears [-].
+    steps : int
+        Of each leg.
+
+    Examples
+    --------
+    >>> [path.n_steps for path in judge_paths()]
+    [8, 4, 4, 4, 4, 4]
+    """
+    unloaded = uniaxial_stress("11", [strain, 0.0], steps=steps)
+    return (
+        unloaded,
+        simple_shear("23", strain, steps=steps),
+        uniaxial_stress("33", strain, steps=steps),
+        simple_shear("12", strain, steps=steps),
+        uniaxial_stress("22", strain, steps=steps),
+        simple_shear("13", strain, steps=steps),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judge:
+    """Errors of networks along simulated load paths.
+
+    Parameters
+    ----------
+    references : tuple of (LoadPath, Curve)
+        Paths and what the simulated cell did, which may end before the path.
+    phases : mapping
+        Law by phase name.
+    shape : tuple of int
+        Voxels of the simulated cell.
+    finish : callable
+        What is done to a trained network before it is driven.
+    seconds : float
+        Of simulation.
+    """
+
+    references: tuple[tuple[LoadPath, Curve], ...]
+    phases: Mapping[str, PhaseLaw]
+    shape: tuple[int, int, int]
+    finish: Callable[[Network], Network] = lambda network: network
+    seconds: float = 0.0
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the paths."""
+        return tuple(path.name for path, _ in self.references)
+
+    def __call__(self, network: Network) -> np.ndarray:
+        """Error along each path (n_paths,); infinite where the network fails."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RangeWarning)
+            material = Material(network=self.finish(network), phases=self.phases)
+        return np.array([_error(material, *reference) for reference in self.references])
+
+    def card(self) -> dict[str, Any]:
+        """What an accuracy card says about the judge."""
+        return {
+            "laws": {name: law_table(law) for name, law in self.phases.items()},
+            "rve_shape": list(self.shape),
+            "strain": max(float(np.abs(curve.strain).max()) for _, curve in self.references),
+        }
+
+
+def _error(material: Material, path: LoadPath, reference: Curve) -> float:
+    rows = len(reference.strain)
+    try:
+        response = drive(material, _shortened(path, rows), tol=1e-6)
+    except ConvergenceError:
+        return np.inf
+    network = Curve(response.strain, response.stress)
+    error = PathVerdict(path=path, reference=reference, network=network).error
+    return error if np.isfinite(error) else np.inf
+
+
+def _shortened(path: LoadPath, rows: int) -> LoadPath:
+    """The first rows of a path."""
+    if rows == len(path.time):
+        return path
+    return LoadPath(
+        time=path.time[:rows],
+        target=path.target[:rows],
+        stress_controlled=path.stress_controlled[:rows],
+        name=path.name,
+    )
+
+
+def judged_by_cell(
+    rve: Rve,
+    options: SelectionOptions | None = None,
+    *,
+    contrast: tuple[float, float] = (1e-3, 1e3),
+    finish: Callable[[Network], Network] = lambda network: network,
+    allow_disconnected: bool = False,
+    work: Path | None = None,
+    progress: Progress | None = None,
+    run: Simulate = simulate,
+) -> Judge:
+    """Simulate a cell along `judge_paths`, as far as the budget goes.
+
+    Parameters
+    ----------
+    rve : Rve
+    options : SelectionOptions, optional
+    contrast : (float, float)
+        Of the labels; bounds the generic laws.
+    finish : callable, optional
+        See `Judge`.
+    allow_disconnected : bool
+        Accept a solid that does not percolate.
+    work : Path, optional
+        Folder that keeps simulations and their times, so that a later call has the same paths.
+    progress : callable, optional
+        Called as ``progress("judge", done, total, note)``.
+    run : callable
+        `offline.reference.simulate`, or what takes and returns the same.
+
+    Raises
+    ------
+    ParameterError
+        Laws and cell do not fit, or no law is inelastic.
+    ConvergenceError
+        None of the simulations succeeds in its first step.
+    """
+    options = options or SelectionOptions()
+    given = generic_laws(rve, contrast) if options.phases is None else dict(options.phases)
+    _require_inelastic(given)
+    cell = coarse_cell(rve, options.max_elements)
+    simulation = Simulation(
+        rve=cell,
+        phases=given,
+        simulate=run,
+        options=ReferenceOptions(tol=TOL, allow_disconnected=allow_disconnected),
+    )
+    store = None if work is None else ReferenceStore(work)
+    paths = judge_paths(options.strain, steps=options.steps)
+    found: list[tuple[LoadPath, Curve]] = []
+    spent, failed = 0.0, ""
+    for i, path in enumerate(paths):
+        if i >= AT_LEAST and spent >= options.budget:
+            break
+        if progress is not None:
+            progress("judge", i, len(paths), path.name)
+        try:
+            reference = _kept(simulation, path, store)
+        except ConvergenceError as wrong:
+            failed = str(wrong)
+            continue
+        spent += reference.seconds
+        if len(reference.curve.strain) > 1:
+            found.append((path, reference.curve))
+    if not found:
+        raise ConvergenceError(
+            f"no inelastic simulation of the cell succeeded: {failed} "
+            "Give other laws, or select by elastic errors (--select elastic)."
+        )
+    if progress is not None:
+        progress("judge", len(paths), len(paths), f"{len(found)} paths simulated")
+    return Judge(
+        references=tuple(found), phases=given, shape=cell.shape, finish=finish, seconds=spent
+    )
+
+
+def _require_inelastic(laws: Mapping[str, PhaseLaw]) -> None:
+    if all(law.linear or not law.stiffness.any() for law in laws.values()):
+        raise ParameterError(
+            "the laws to select by are all elastic, expected an inelastic one. "
+            "Leave them out, or select by elastic errors (--select elastic)."
+        )
+
+
+def _kept(simulation: Simulation, path: LoadPath, store: ReferenceStore | None) -> Reference:
+    """From the store if it is there; else simulated, and kept."""
+    if store is not None and store.has(simulation, path):
+        with suppress(FileFormatError):  # damaged: made again
+            return store.read(simulation, path)
+    reference = simulation.run(path)
+    if store is not None:
+        store.write(simulation, path, reference)
+    return reference
