@@ -272,7 +272,7 @@ class NonlinearCell:
         """z = M r; returns r . z."""
         size = float(np.sqrt(dot(r, r)))
         self.preconditioner.apply(r, size, free, z)
-        return dot(r, z)
+        return float(dot(r, z))
 
     def accept(self) -> None:
         """Make the new state the old one."""

@@ -168,7 +168,7 @@ def apply_tangent(mesh, laws, tangent, half, macro, p, q, mean):
     _merge(behind, mesh.shared, q)
 
 
-@inline
+@kernel
 def _pack(laws, kind, c, row, half, out, at):
     """Tangent of the law (36 rows from `row`) to unit voxels: frame^T C frame."""
     if laws.diagonal[kind]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 import scipy.fft
-from numba import njit, prange
+from numba import njit
 
 from offline.homogenization.fourier import invert_symmetric, reference_symbol
 from offline.homogenization.grid import HexGrid
@@ -77,10 +77,10 @@ class ReferencePreconditioner:
         from_grid(result.reshape(3, -1), size * self._magnitude, self.nodes, z[:-2])
 
 
-@njit(cache=True, parallel=True)
+@njit(cache=True)
 def _apply_symbol(inverse, spectrum):
     """spectrum (3, m) <- inverse (m, 6), stored 11 22 33 12 13 23, times spectrum."""
-    for f in prange(spectrum.shape[1]):
+    for f in range(spectrum.shape[1]):
         x, y, z = spectrum[0, f], spectrum[1, f], spectrum[2, f]
         spectrum[0, f] = inverse[f, 0] * x + inverse[f, 3] * y + inverse[f, 4] * z
         spectrum[1, f] = inverse[f, 3] * x + inverse[f, 1] * y + inverse[f, 5] * z
