@@ -4,7 +4,9 @@
 
 Each network is fitted and judged by the command line in processes of their own, along the eight
 default paths: strain 0.02 (half of it for the cycle and the square), 40 steps each. Phases files
-are those of `fe_examples/data`, which state the hardening. `--quick` leaves out the full fits.
+are those of `fe_examples/data`, which state the hardening. The composites, whose flowing matrix is
+confined by fibres, are also judged on a finer mesh (docs/verify.md). `--quick` leaves out the full
+fits and finer meshes.
 With `--keep`, networks and simulations stay in FOLDER and are used again by the next run; the
 times of simulations are then those of the run that made them.
 """
@@ -12,6 +14,7 @@ times of simulations are then those of the run that made them.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import platform
@@ -40,6 +43,7 @@ PHASES = {
     "octet": ("aluminium_j2.toml",),
 }
 FITS = {"quick": ["--quick"], "full": []}
+REFINE = {"ud": (1, 4), "octet": (1,)}
 
 
 def tell(command: list[str]) -> dict[str, Any]:
@@ -60,19 +64,21 @@ def fitted(cell: str, fit: str, folder: Path) -> tuple[Path, Path]:
     return voxels, network
 
 
-def measure(cell: str, fit: str, folder: Path) -> Iterator[dict[str, Any]]:
-    """Judge one network with every phases file of its cell."""
+def measure(cell: str, fit: str, folder: Path, *, finer: bool) -> Iterator[dict[str, Any]]:
+    """Judge one network with every phases file of its cell, on every mesh."""
     voxels, network = fitted(cell, fit, folder)
     card, n_base = matnet.load(network).card, matnet.load(network).n_base
-    for phases in PHASES[cell]:
+    meshes = REFINE[cell] if finer else (1,)
+    for phases, refine in itertools.product(PHASES[cell], meshes):
         command = ["verify", str(network), "--rve", str(voxels), "--phases", str(DATA / phases)]
-        told = tell([*command, "--out", str(folder / "references")])
+        command += ["--refine", str(refine), "--out", str(folder / "references")]
+        told = tell(command)
         for path in told["paths"]:
             for curve in ("time", "reference", "network"):
                 del path[curve]
         yield {
             "cell": card["rve_source"],
-            "shape": card["rve_shape"],
+            "elements": told["elements"],
             "phases": phases,
             "fit": fit,
             "base_nodes": n_base,
@@ -89,7 +95,8 @@ def shown(row: dict[str, Any]) -> str:
     """One line for people."""
     timing = row["timing"]
     return (
-        f"{row['cell']:40s} {row['phases']:22s} {row['fit']:6s} {row['base_nodes']:4d} base nodes, "
+        f"{row['cell']:40s} {row['phases']:20s} {row['fit']:5s} {row['base_nodes']:4d} base nodes, "
+        f"{' x '.join(map(str, row['elements']))} elements, "
         f"elastic {100 * row['elastic_error_mean']:.2f} %, e_sigma {100 * row['e_sigma']:.2f} %, "
         f"mean {100 * row['mean']:.2f} %, worst {100 * row['worst']:.2f} % ({row['worst_path']}); "
         f"{1e3 * timing['reference']:.1f} ms : {1e6 * timing['batch']:.2f} us = "
@@ -110,7 +117,7 @@ def main() -> None:
         folder.mkdir(parents=True, exist_ok=True)
         for fit in ["quick"] if given.quick else FITS:
             for cell in CELLS:
-                for row in measure(cell, fit, folder):
+                for row in measure(cell, fit, folder, finer=not given.quick):
                     rows.append(row)
                     print(shown(row), flush=True)
     result = {

@@ -79,6 +79,13 @@ SETS = ("default", "six")
     help="Time of each default path, for laws with rates [time unit].",
 )
 @click.option(
+    "--refine",
+    type=click.IntRange(1, 8),
+    default=1,
+    show_default=True,
+    help="Elements per voxel and axis in the simulation, against locking in plastic flow.",
+)
+@click.option(
     "-o",
     "--out",
     "folder",
@@ -121,6 +128,7 @@ def command(
     strain: float,
     steps: int,
     duration: float,
+    refine: int,
     folder: Path | None,
     plot: Path | None,
     unit: str,
@@ -141,7 +149,7 @@ def command(
     """
     from offline.reference import ReferenceOptions, memory_estimate
     from offline.rve import read
-    from offline.verification import ReferenceStore, verify
+    from offline.verification import ReferenceStore, refined, verify
 
     if plot is not None:
         check_picture(plot, force)
@@ -156,7 +164,7 @@ def command(
         steps_in_all = sum(path.n_steps for path in paths)
         print(
             f"{len(paths)} paths of {steps_in_all} steps in all, each simulation in "
-            f"{memory_estimate(rve, laws)}.",
+            f"{memory_estimate(refined(rve, refine), laws)}.",
             file=sys.stderr,
         )
     with bars_on_stderr(quiet) as bars:
@@ -165,6 +173,7 @@ def command(
             rve,
             laws,
             paths,
+            refine=refine,
             options=options,
             store=None if folder is None else ReferenceStore(folder),
             timed=not no_timing,
@@ -238,7 +247,7 @@ def print_verdict(verdict: Verdict) -> None:
     ]
     columns = ("path", "steps", "error", "driven", "peak", "first step")
     cell = " x ".join(map(str, verdict.cell_shape))
-    print_table(f"network against full-field simulation, {cell} voxels", columns, rows)
+    print_table(f"network against full-field simulation, {cell} elements", columns, rows)
     print_table("verdict", ("quantity", "value"), summary_rows(verdict))
 
 

@@ -3,6 +3,7 @@
 from offline.verification.compare import Curve, PathVerdict
 from offline.verification.default_paths import default_paths, six_loadings
 from offline.verification.references import ReferenceStore, Simulate
+from offline.verification.refine import refined
 from offline.verification.timing import Timing
 from offline.verification.verdict import Verdict
 from offline.verification.verify import Progress, verify
@@ -16,6 +17,7 @@ __all__ = [
     "Timing",
     "Verdict",
     "default_paths",
+    "refined",
     "six_loadings",
     "verify",
 ]

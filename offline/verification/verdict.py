@@ -31,9 +31,9 @@ class Verdict:
     laws : dict
         Law of each phase.
     cell_hash : str
-        `offline.rve.Rve.hash` of the simulated cell.
+        `offline.rve.Rve.hash` of the cell, before any refinement.
     cell_shape : tuple of int
-        Its voxels.
+        Elements of the simulation.
     timing : Timing, optional
         If the network was timed.
     warnings : tuple of str
@@ -100,7 +100,7 @@ class Verdict:
             ],
             "phases": {name: law_table(law) for name, law in self.laws.items()},
             "rve_hash": self.cell_hash,
-            "rve_shape": list(self.cell_shape),
+            "elements": list(self.cell_shape),
             "matnet": matnet.__version__,
         }
 
@@ -120,7 +120,7 @@ class Verdict:
             "warnings": list(self.warnings),
             "phases": {name: law_table(law) for name, law in self.laws.items()},
             "rve_hash": self.cell_hash,
-            "rve_shape": list(self.cell_shape),
+            "elements": list(self.cell_shape),
             "matnet": matnet.__version__,
         }
 

@@ -20,6 +20,7 @@ from offline.rve.connectivity import connectivity, remove_islands
 from offline.verification.compare import Curve, PathVerdict
 from offline.verification.default_paths import default_paths
 from offline.verification.references import Reference, ReferenceStore, Simulate, Simulation, Tell
+from offline.verification.refine import refined
 from offline.verification.timing import time_network
 from offline.verification.verdict import Verdict
 
@@ -38,6 +39,7 @@ def verify(
     phases: Mapping[str, PhaseLaw],
     paths: Sequence[LoadPath] | None = None,
     *,
+    refine: int = 1,
     options: Any = None,
     store: ReferenceStore | None = None,
     timed: bool = True,
@@ -56,6 +58,8 @@ def verify(
         Law by phase name; a phase called ``void`` may be left out.
     paths : sequence of LoadPath, optional
         What to judge it on; `default_paths` if not given.
+    refine : int
+        Simulate on a mesh of this many elements per voxel and axis; see docs/verify.md for why.
     options : offline.reference.ReferenceOptions, optional
         Of the simulation.
     store : ReferenceStore, optional
@@ -89,7 +93,8 @@ def verify(
         warnings.simplefilter("always", RangeWarning)
         material = Material(network=network, phases=phases)
     laws = dict(material.phases)
-    simulation = Simulation(rve=rve, phases=laws, simulate=_simulator(simulate), options=options)
+    cell = refined(rve, refine)
+    simulation = Simulation(rve=cell, phases=laws, simulate=_simulator(simulate), options=options)
     # the network first: it answers in seconds
     drives = [_drive(material, path) for path in chosen]
     verdicts = []
@@ -105,7 +110,7 @@ def verify(
         paths=tuple(verdicts),
         laws=laws,
         cell_hash=rve.hash(),
-        cell_shape=rve.shape,
+        cell_shape=cell.shape,
         timing=time_network(material, verdicts) if timed else None,
         warnings=tuple(dict.fromkeys(told)),
     )

@@ -88,6 +88,12 @@ def test_strain_and_time_scale_the_default_paths(capsys):
     assert path["network"]["strain"][-1][1] == pytest.approx(0.004)
 
 
+def test_refine_is_told(capsys):
+    options = ("--paths", "shear-13:0.02x4", "--refine", "2", "--no-timing", "--quiet")
+    assert verify("exact.matnet", *options) == 0
+    assert "1 x 1 x 10 elements" in capsys.readouterr().out
+
+
 def test_path_table_is_followed(capsys):
     assert verify("exact.matnet", "--paths", "pull.csv", "--no-timing", "--json") == 0
     (path,) = json.loads(capsys.readouterr().out)["paths"]

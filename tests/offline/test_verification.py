@@ -19,6 +19,7 @@ from offline.verification import (
     PathVerdict,
     ReferenceStore,
     default_paths,
+    refined,
     six_loadings,
     verify,
 )
@@ -342,6 +343,32 @@ def test_the_right_network_of_the_right_cell_needs_no_remark():
 def test_doubts_are_told(network, more, text):
     (only,) = remarks(network, **more)
     assert only.startswith(text)
+
+
+def test_refined_cell_is_simulated_and_is_no_other_cell():
+    shapes = []
+
+    def watching(rve, phases, path, **more):
+        shapes.append(rve.shape)
+        return StandIn()(rve, phases, path, **more)
+
+    path = paths.simple_shear("13", 0.02, steps=2)
+    network = layers(rve_hash=LAYERS.hash())
+    found = verify(network, LAYERS, PLASTIC, [path], refine=3, timed=False, simulate=watching)
+    assert shapes == [(1, 1, 15)] and found.cell_shape == (1, 1, 15)
+    assert found.warnings == () and found.cell_hash == LAYERS.hash()
+    with pytest.raises(ParameterError, match="refine = 0, expected a whole number >= 1"):
+        verify(network, LAYERS, PLASTIC, [path], refine=0, simulate=watching)
+
+
+def test_refinement_keeps_shapes_orientations_and_size():
+    rng = np.random.default_rng(4)
+    turns = np.array([np.eye(3), [[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]])
+    cell = Rve(phases=rng.integers(0, 2, (3, 4, 1)), orientations=turns, cell=np.diag([3.0, 2, 1]))
+    fine = refined(cell, 2)
+    assert fine.shape == (6, 8, 1) and np.array_equal(fine.phases[::2, 1::2], cell.phases)
+    assert np.array_equal(fine.cell, cell.cell) and np.array_equal(fine.orientations, turns)
+    np.testing.assert_allclose(fine.fractions, cell.fractions)
 
 
 def test_phase_unknown_to_the_network_is_refused():
