@@ -24,9 +24,9 @@ kernel** does the same for ``n`` nodes of ``LANES`` points at once, arrays being
     failed = kernel(point, active, strain, dt, temperature, parameters,
                     state_n, stress, state, tangent, energy)
 
-``active`` has a bit per lane; what is left in the results of other lanes is of no interest. Laws with a symmetric tangent fill at
-least its upper triangle. Laws without a lane kernel are called through `lanes_by_points`, which is
-what the address ``point`` is for.
+``active`` has a bit per lane; what is left in the results of other lanes is of no interest. Laws
+with a symmetric tangent fill at least its upper triangle. Laws without a lane kernel are called
+through `lanes_by_points`, which is what the address ``point`` is for.
 """
 
 # mypy: disable-error-code="no-untyped-def, call-arg, var-annotated"
