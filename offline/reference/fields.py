@@ -60,8 +60,10 @@ class CellFields:
                 continue
             rows = cell.state_rows(p)
             place[cell.groups.phase == p] = np.arange(len(rows))
-            means = cell.state_n[rows].mean(axis=1).transpose(0, 2, 1)  # groups, lanes, variables
-            values = means[place[group[mine]], lane[mine]]
+            total = np.zeros((len(rows), law.n_state, cell.state_n.shape[1]))
+            for gauss in range(rows.shape[1]):  # one after the other to save memory
+                total += cell.state_n[rows[:, gauss]]
+            values = total.transpose(0, 2, 1)[place[group[mine]], lane[mine]] / rows.shape[1]
             for column, name in enumerate(law.state_names):
                 array = variables.setdefault(name, np.full(n, np.nan))
                 array[voxels[mine]] = values[:, column]
