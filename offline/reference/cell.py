@@ -25,7 +25,7 @@ from offline.rve.rve import Rve
 
 __all__ = ["Evaluation", "Memory", "NonlinearCell", "memory_estimate"]
 
-VOXELS_PER_THREAD = 1024  # below, starting threads costs more than they save
+VOXELS_PER_THREAD = 8192  # below, threads gain little, and lose much on a busy machine
 
 
 class Memory(NamedTuple):
@@ -53,7 +53,7 @@ def memory_estimate(rve: Rve, phases: Mapping[str, PhaseLaw]) -> Memory:
     >>> from matnet.phases import Elastic
     >>> cell = Rve(phases=np.zeros((64, 64, 64), dtype=int), phase_names=("solid",))
     >>> print(memory_estimate(cell, {"solid": Elastic(E=1.0, nu=0.3)}))
-    134 MiB (tangents 0, state 0, fields and mesh 134)
+    198 MiB (tangents 0, state 0, fields and mesh 198)
     """
     laws = chosen_laws(rve, phases)
     counts = np.bincount(rve.phases.ravel(), minlength=rve.n_phases)
@@ -62,7 +62,7 @@ def memory_estimate(rve: Rve, phases: Mapping[str, PhaseLaw]) -> Memory:
     stored = sum(n for law, n in solid if not is_linear(law))
     n_solid = sum(n for _, n in solid)
     state = sum(2 * 8 * GAUSS * law.n_state * n for law, n in solid)
-    fields = n_solid * (8 * COLUMNS + 80 + 9 * 24) + rve.phases.size * (4 * 3 * 4 + 24)
+    fields = n_solid * (8 * COLUMNS + 80 + 12 * 24 + 96) + 160 * rve.phases.size
     return Memory(8 * GAUSS * entries * stored, state, fields + 40 * n_solid)
 
 
