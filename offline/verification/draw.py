@@ -19,6 +19,7 @@ __all__ = ["draw_path", "draw_verdict"]
 INK, COLOURS = "#1f2d3d", ("#c8553d", "#2a7f9e", "#8a6fae")
 DOTS = 24  # of the simulation, so that the network's line stays visible
 COLUMNS = 4
+DOTTED: dict[str, Any] = {"marker": "o", "ms": 3.5, "mfc": "none", "lw": 0.7, "ls": ":"}
 
 
 def draw_path(verdict: PathVerdict, ax: Any, unit: str, style: dict[str, Any]) -> Any:
@@ -32,8 +33,9 @@ def draw_path(verdict: PathVerdict, ax: Any, unit: str, style: dict[str, Any]) -
     every = max(1, math.ceil(verdict.n_steps / DOTS))
     for place, index in enumerate(shown):
         colour = COLOURS[place % len(COLOURS)]
+        ink = INK if len(shown) == 1 else colour
         for curve, look in (
-            (verdict.reference, {"marker": "o", "ms": 3.5, "mfc": "none", "ls": "none"}),
+            (verdict.reference, {**DOTTED, "color": ink, "markevery": every}),
             (verdict.network, {"lw": 1.6, "color": colour, **style}),
         ):
             is_network = curve is verdict.network
@@ -42,10 +44,8 @@ def draw_path(verdict: PathVerdict, ax: Any, unit: str, style: dict[str, Any]) -
             label = "network" if is_network else "simulation"
             if len(shown) > 1:  # the figure's legend tells lines from dots
                 label = COMPONENTS[index] if is_network else "_"
-            keep = slice(None) if is_network else slice(None, None, every)
-            edge = {} if is_network else {"mec": INK if len(shown) == 1 else colour}
             order = 2 if is_network else 3
-            ax.plot(x[keep], y[keep], **{"label": label, "zorder": order, **edge, **look})
+            ax.plot(x, y, **{"label": label, "zorder": order, **look})
     _label(verdict, ax, unit, over_steps)
     return ax
 
@@ -115,7 +115,7 @@ def draw_verdict(verdict: Verdict, unit: str) -> Any:
         ax.set_axis_off()
     figure.suptitle(_headline(verdict), fontsize="medium")
     handles = [
-        Line2D([], [], marker="o", ms=3.5, mfc="none", mec=INK, ls="none"),
+        Line2D([], [], color=INK, **DOTTED),
         Line2D([], [], lw=1.6, color=COLOURS[0]),
     ]
     cell = " x ".join(map(str, verdict.cell_shape))

@@ -5,13 +5,14 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from numba import njit
 
 import matnet
 from matnet import Network, paths
 from matnet.elasticity import isotropic, laminate
 from matnet.errors import ConvergenceError, FileFormatError, ParameterError
 from matnet.mandel import SQRT2
-from matnet.phases import J2, Elastic, LinearVoce
+from matnet.phases import J2, Elastic, LinearVoce, UserLaw
 from offline.reference import ReferenceOptions
 from offline.rve import Rve
 from offline.verification import (
@@ -437,3 +438,31 @@ def test_the_figure_has_a_panel_per_path_and_one_legend(verdict):
     ]
     words = [text.get_text() for text in figure.legends[0].get_texts()]
     assert words == ["full-field simulation, 1 x 1 x 5", "network, 2 base nodes"]
+
+
+@njit(error_model="numpy")
+def spring(strain, dt, temperature, parameters, state_n, stress, state, tangent, energy):
+    """Uncoupled springs of stiffness `parameters[0]`."""
+    energy[0] = energy[1] = 0.0
+    for i in range(6):
+        stress[i] = parameters[0] * strain[i]
+        energy[0] += 0.5 * stress[i] * strain[i]
+        for j in range(6):
+            tangent[i, j] = parameters[0] if i == j else 0.0
+    return 0
+
+
+def test_compiled_law_of_ones_own_can_be_judged_but_not_kept(tmp_path):
+    own = UserLaw(kernel=spring, stiffness=50.0 * np.eye(6), parameters=[50.0])
+    laws = {"matrix": PLASTIC["matrix"], "fibre": own}
+    path = paths.simple_shear("13", 0.02, steps=2)
+    found = verify(layers(), LAYERS, laws, [path], timed=False, simulate=StandIn())
+    assert found.worst < 1e-12
+    assert json.loads(json.dumps(found.card()))["phases"]["fibre"]["law"] == "user"
+    with pytest.raises(
+        ParameterError, match="cannot be written to a file, so that its simulations"
+    ):
+        verify(
+            layers(), LAYERS, laws, [path], timed=False,
+            store=ReferenceStore(tmp_path), simulate=StandIn(),
+        )  # fmt: skip
