@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
+import os
 import platform
 import resource
 import time
@@ -49,7 +50,7 @@ def cell_and_laws(kind: str, n: int) -> tuple[Rve, Mapping[str, PhaseLaw]]:
 
 def measure(kind: str, n: int, steps: int, check: bool) -> dict[str, Any]:
     """One simulation, after a small one that compiles."""
-    small, laws = cell_and_laws(kind, 16)
+    small, laws = cell_and_laws(kind, 8 if kind == "spheres" else 16)
     simulate(small, laws, uniaxial_stress("33", 1e-3, steps=1))
     path: LoadPath = uniaxial_stress("33", 0.001 * steps, steps=steps)
     rve, laws = cell_and_laws(kind, n)
@@ -61,6 +62,7 @@ def measure(kind: str, n: int, steps: int, check: bool) -> dict[str, Any]:
     start = time.process_time()
     simulate(rve, laws, path, options=ReferenceOptions(threads=1))
     cpu = time.process_time() - start
+    load = os.getloadavg()[0]  # above the number of cores, `seconds` says little
     newton = sum(report.newton for report in result.reports)
     linear = sum(report.linear for report in result.reports)
     row = {
@@ -78,6 +80,7 @@ def measure(kind: str, n: int, steps: int, check: bool) -> dict[str, Any]:
         "memory_estimate_mib": estimate,
         "stress": result.response.component("33")[1][-1],
         "threads": result.threads,
+        "load_average": load,
     }
     if check:
         exact = simulate(rve, laws, path, options=ReferenceOptions(tol=1e-9)).response.stress
@@ -122,6 +125,7 @@ def main() -> None:
         "what": "uniaxial stress along 33, 0.1 % strain per step, relative residual 1e-6",
         "matnet": matnet.__version__,
         "machine": platform.machine(),
+        "cores": os.cpu_count(),
         "rows": rows,
     }
     options.out.write_text(json.dumps(document, indent=1) + "\n")
