@@ -21,7 +21,9 @@ from matnet.network import Network
 from offline.labels import LabelOptions, LabelProgress, LabelSet, compute_labels
 from offline.rve import Rve
 from offline.rve.connectivity import check_solid, connectivity, remove_islands
+from offline.selection import Judge, SelectionOptions, judged_by_cell
 from offline.training import TrainingOptions, TrainingResult, train
+from offline.verification.verdict import law_table
 
 __all__ = ["FitOptions", "FitResult", "Progress", "fit"]
 
@@ -41,12 +43,15 @@ class FitOptions:
         How many labels, their sampling, tolerance and seed.
     training : TrainingOptions
         Network kind and depth, optimiser, starts, seed.
+    selection : SelectionOptions
+        Whether the network is chosen by inelastic simulations of the cell, and by which.
     allow_disconnected : bool
         Go on when the solid does not percolate in every direction.
     """
 
     labels: LabelOptions = field(default_factory=LabelOptions)
     training: TrainingOptions = field(default_factory=TrainingOptions)
+    selection: SelectionOptions = field(default_factory=SelectionOptions)
     allow_disconnected: bool = False
 
 
@@ -64,6 +69,8 @@ class FitResult:
         Voxels of floating islands that were turned into void.
     labels : LabelSet
     training : TrainingResult
+    judge : Judge or None
+        What the network was chosen by, if not by elastic errors.
     """
 
     network: Network
@@ -73,6 +80,8 @@ class FitResult:
     training: TrainingResult
     seconds_labels: float
     seconds_training: float
+    judge: Judge | None = None
+    seconds_judge: float = 0.0
 
 
 def fit(
@@ -105,9 +114,9 @@ def fit(
     ------
     ParameterError
         The cell has no solid, or it does not percolate; too shallow a network for its phases;
-        labels of another cell.
+        labels of another cell; laws to select by that do not fit the cell or are all elastic.
     ConvergenceError
-        The labels did not reach their tolerance.
+        The labels did not reach their tolerance, or no inelastic simulation succeeded.
     """
     options = options or FitOptions()
     progress = progress or (lambda stage, done, total, note: None)
@@ -121,6 +130,8 @@ def fit(
     folder = None if work is None else _work_folder(work, rve, options, labels)
     began = time.perf_counter()
     try:
+        judge = _judge(rve, options, folder, progress)
+        judged = time.perf_counter()
         if labels is None:
             labels = compute_labels(
                 rve,
@@ -134,6 +145,7 @@ def fit(
             in_cell_frame(labels, rve),
             options.training,
             checkpoint=None if folder is None else folder / "training.npz",
+            judge=judge,
             on_progress=progress,
         )
     except (ParameterError, ConvergenceError):  # the same call would fail again
@@ -141,7 +153,7 @@ def fit(
             _remove(folder)
         raise
     network = with_orientations(trained.network, rve).with_card(
-        **accuracy_card(rve, labels, options)
+        **inelastic_card(trained, judge), **accuracy_card(rve, labels, options)
     )
     return FitResult(
         network=network,
@@ -149,8 +161,25 @@ def fit(
         removed_voxels=removed,
         labels=labels,
         training=trained,
-        seconds_labels=labelled - began,
+        seconds_labels=labelled - judged,
         seconds_training=time.perf_counter() - labelled,
+        judge=judge,
+        seconds_judge=judged - began,
+    )
+
+
+def _judge(rve: Rve, options: FitOptions, folder: Path | None, progress: Progress) -> Judge | None:
+    """The simulations to choose by, if the options want any."""
+    if options.selection.mode == "elastic":
+        return None
+    return judged_by_cell(
+        rve,
+        options.selection,
+        contrast=options.labels.sampling.contrast,
+        finish=lambda network: with_orientations(network, rve),
+        allow_disconnected=options.allow_disconnected,
+        work=None if folder is None else folder / "simulations",
+        progress=progress,
     )
 
 
@@ -227,11 +256,36 @@ def accuracy_card(rve: Rve, labels: LabelSet, options: FitOptions) -> dict[str, 
     }
 
 
+def inelastic_card(trained: TrainingResult, judge: Judge | None) -> dict[str, Any]:
+    """Errors of the chosen network along the judge's paths, and what they were told by."""
+    chosen = trained.chosen
+    if judge is None or chosen is None:
+        return {"selection": {"mode": "elastic"}}
+
+    def number(error: float) -> float | None:
+        return error if np.isfinite(error) else None
+
+    return {
+        "inelastic_error_mean": number(chosen.mean),
+        "inelastic_error_worst": number(chosen.worst),
+        "selection": {
+            "mode": "inelastic",
+            "chosen": f"{chosen.stage}, iteration {chosen.iteration}",
+            "judged": len(trained.candidates),
+            "errors": dict(zip(judge.names, map(number, chosen.inelastic), strict=True)),
+            **judge.card(),
+        },
+    }
+
+
 def _work_folder(work: Path, rve: Rve, options: FitOptions, labels: LabelSet | None) -> Path:
     """Subfolder that only the same cell, options and version share; others are left alone."""
     given = "" if labels is None else hashlib.sha256(labels.effective.tobytes()).hexdigest()
-    settings = asdict(options)
+    phases = options.selection.phases
+    settings = asdict(replace(options, selection=replace(options.selection, phases=None)))
     del settings["labels"]["workers"]  # the result does not depend on it
+    if phases is not None:
+        settings["selection"]["phases"] = {name: law_table(law) for name, law in phases.items()}
     key = repr((rve.hash(), settings, given, matnet.__version__))
     folder = work / hashlib.sha256(key.encode()).hexdigest()[:12]
     try:

@@ -14,9 +14,9 @@ from matnet.cli.console import check_writable, json_option, print_json, print_ta
 from matnet.cli.console import progress as bars_on_stderr
 from matnet.cli.rve_hints import HINTS, hint_options, reading_hints
 
-QUICK = {"samples": 150, "depth": 5, "starts": 2}
+QUICK = {"samples": 150, "depth": 5, "starts": 2, "budget": 8}
 POOR = 0.1  # mean validation error from which the user is warned
-FULL = {"samples": 500, "depth": 7, "starts": 4}
+FULL = {"samples": 500, "depth": 7, "starts": 4, "budget": 60}
 
 
 class Bars:
@@ -117,6 +117,27 @@ class Contrast(click.ParamType):
     show_default=True,
     help="Seed of samples and starts.",
 )
+@click.option(
+    "--select",
+    type=click.Choice(["inelastic", "elastic"]),
+    default="inelastic",
+    show_default=True,
+    help="Choose among the trained networks by simulations of the cell with inelastic phases, or "
+    "by their error on elastic samples.",
+)
+@click.option(
+    "--select-budget",
+    type=click.FloatRange(0.0, min_open=True),
+    metavar="SECONDS",
+    help="Time for these simulations; two of six loadings are always simulated. "
+    f"Default {FULL['budget']}, quick {QUICK['budget']}.",
+)
+@click.option(
+    "--phases",
+    "phases_path",
+    type=click.Path(path_type=Path),
+    help="Laws to select by (phases file); default: generic plasticity, see docs/selection.md.",
+)
 @click.option("--quick", is_flag=True, help="A smaller, faster fit for a first look.")
 @click.option(
     "--labels",
@@ -140,6 +161,7 @@ def command(
     out: Path | None,
     labels_path: Path | None,
     save_labels: Path | None,
+    phases_path: Path | None,
     force: bool,
     as_json: bool,
     quiet: bool,
@@ -160,7 +182,10 @@ def command(
     for path in filter(None, (out, report, save_labels)):
         check_writable(path, force)
     rve = read(rve_path, **reading_hints(choices))
-    options = fit_options(**{name: value for name, value in choices.items() if name not in HINTS})
+    laws = selection_laws(phases_path, choices["select"], rve.phase_names)
+    options = fit_options(
+        laws=laws, **{name: value for name, value in choices.items() if name not in HINTS}
+    )
     labels = None if labels_path is None else read_labels(labels_path)
     work = out.with_name(out.name + ".work")
     with bars_on_stderr(quiet) as bars:
@@ -185,8 +210,23 @@ def command(
         print_summary(result, out, report, seconds)
 
 
+def selection_laws(path: Path | None, select: str, phase_names: tuple[str, ...]) -> Any:
+    """The laws of a phases file, None without one."""
+    from matnet.errors import ParameterError
+    from matnet.phases import read_phases
+
+    if path is None:
+        return None
+    if select == "elastic":
+        raise ParameterError(
+            "--phases are laws to select by, which --select elastic does not. Leave one out."
+        )
+    return read_phases(path, phase_names)
+
+
 def fit_options(
     *,
+    laws: Any,
     network: str,
     depth: int | None,
     samples: int | None,
@@ -195,6 +235,8 @@ def fit_options(
     optimizer: str,
     starts: int | None,
     seed: int,
+    select: str,
+    select_budget: float | None,
     quick: bool,
     workers: int | None,
     allow_disconnected: bool,
@@ -202,6 +244,7 @@ def fit_options(
     """The command line's choices as `FitOptions`; `--quick` changes defaults only."""
     from offline.fit import FitOptions
     from offline.labels import LabelOptions, SamplingOptions
+    from offline.selection import SelectionOptions
     from offline.training import TrainingOptions
 
     default = QUICK if quick else FULL
@@ -221,6 +264,9 @@ def fit_options(
             starts=starts or default["starts"],
             seed=seed,
         ),
+        selection=SelectionOptions(
+            mode=select, phases=laws, budget=select_budget or default["budget"]
+        ),
         allow_disconnected=allow_disconnected,
     )
 
@@ -237,11 +283,43 @@ def as_dict(result: Any, out: Path, report: Path, seconds: float) -> dict[str, A
         "fractions": dict(zip(network.phase_names, network.fractions.tolist(), strict=True)),
         "removed_voxels": result.removed_voxels,
         "card": network.card,
+        "candidates": [candidate_dict(candidate) for candidate in result.training.candidates],
         "snapshots": result.labels.card.get("snapshots"),
         "seconds": seconds,
+        "seconds_judge": result.seconds_judge,
         "seconds_labels": result.seconds_labels,
         "seconds_training": result.seconds_training,
     }
+
+
+def candidate_dict(candidate: Any) -> dict[str, Any]:
+    """A judged network for machines; failed paths are null."""
+    return {
+        "stage": candidate.stage,
+        "iteration": candidate.iteration,
+        "end_of_stage": candidate.at_end,
+        "depth": candidate.depth,
+        "elastic_error": candidate.elastic,
+        "inelastic_errors": [
+            error if error < float("inf") else None for error in candidate.inelastic
+        ],
+        "chosen": candidate.chosen,
+    }
+
+
+def candidate_rows(candidates: Any) -> list[tuple[object, ...]]:
+    """Where each stage ended and its best network, with the chosen one marked."""
+    rows: list[tuple[object, ...]] = []
+    for stage in dict.fromkeys(candidate.stage for candidate in candidates):
+        mine = [candidate for candidate in candidates if candidate.stage == stage]
+        best = min(mine, key=lambda candidate: (not candidate.chosen, candidate.mean))
+        for one in mine:
+            if one.at_end or one is best:
+                name = f"{stage}, iteration {one.iteration}"
+                errors = (one.elastic, one.mean, one.worst)
+                mark = "chosen" if one.chosen else ""
+                rows.append((name, *(f"{100 * error:.2f} %" for error in errors), mark))
+    return rows
 
 
 def print_summary(result: Any, out: Path, report: Path, seconds: float) -> None:
@@ -259,11 +337,28 @@ def print_summary(result: Any, out: Path, report: Path, seconds: float) -> None:
         ("label error, worst", f"{100 * labels.error.max():.3f} %"),
         ("C^H error, validation mean", f"{100 * training.validation_mean:.3f} %"),
         ("C^H error, validation worst", f"{100 * training.validation_worst:.3f} %"),
+        *inelastic_rows(result),
         (
             "time",
-            f"{seconds:.0f} s, labels {result.seconds_labels:.0f} s, "
-            f"training {result.seconds_training:.0f} s",
+            f"{seconds:.0f} s, simulations {result.seconds_judge:.0f} s, "
+            f"labels {result.seconds_labels:.0f} s, training {result.seconds_training:.0f} s",
         ),
         ("written", f"{out}, {report}"),
     ]
     print_table(f"matnet fit {result.rve.source or ''}".strip(), ("", "value"), rows)
+    if training.candidates:
+        titles = ("network", "C^H error", "stress error", "worst path", "")
+        print_table("judged networks", titles, candidate_rows(training.candidates))
+
+
+def inelastic_rows(result: Any) -> list[tuple[str, str]]:
+    """Stress errors of the chosen network, if it was judged."""
+    chosen = result.training.chosen
+    if chosen is None:
+        return []
+    shape = " x ".join(map(str, result.judge.shape))
+    said = f"{len(chosen.inelastic)} paths on {shape} voxels"
+    return [
+        ("stress error, mean", f"{100 * chosen.mean:.2f} % ({said})"),
+        ("stress error, worst path", f"{100 * chosen.worst:.2f} %"),
+    ]

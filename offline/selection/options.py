@@ -33,7 +33,8 @@ class SelectionOptions:
     steps : int
         Of each leg of a path.
     max_elements : int
-        Voxels with stiffness that are simulated; larger cells are coarsened.
+        Voxels with stiffness that are simulated, twice as many beside void; larger cells are
+        coarsened.
 
     Raises
     ------

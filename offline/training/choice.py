@@ -42,10 +42,10 @@ class Choice:
         self.stages.append(stage)
 
     def best(self, report: Callable[[int, int, str], None] | None = None) -> tuple[Stage, int]:
-        """The stage and the place in its trail of the least inelastic error.
+        """The stage and the place in its trail of the least sum of both mean errors.
 
         Considered are networks whose elastic validation error is at most twice the least one.
-        Equal inelastic errors, infinite ones too, leave it to the elastic error.
+        Where the judge fails on all of them, the elastic error decides.
         """
         limit = GUARD * min(_unseen(s, i) for s in self.stages for i in range(len(s.trail)))
         places = [
@@ -59,7 +59,10 @@ class Choice:
             if report is not None:
                 report(done + 1, len(places), f"{stage.name} judged")
         allowed = [(s, i) for s, i in places if _unseen(s, i) <= limit]
-        return min(allowed, key=lambda at: (np.mean(self._errors(*at)), _unseen(*at)))
+        # the sum, so that a doubled elastic error is not paid for a trifle
+        return min(
+            allowed, key=lambda at: (np.mean(self._errors(*at)) + _unseen(*at), _unseen(*at))
+        )
 
     def candidates(self, chosen: tuple[Stage, int]) -> tuple[Candidate, ...]:
         """All networks that were judged."""

@@ -14,7 +14,18 @@ import matnet
 from matnet.cli.app import run
 from offline.rve import Rve, write
 
-SMALL = ["--samples", "24", "--depth", "3", "--starts", "2", "--workers", "1"]
+SMALL = [
+    "--select",
+    "elastic",
+    "--samples",
+    "24",
+    "--depth",
+    "3",
+    "--starts",
+    "2",
+    "--workers",
+    "1",
+]
 
 
 @pytest.fixture
@@ -47,6 +58,54 @@ def test_fit_writes_a_network_with_the_cells_fractions_and_its_accuracy(
     assert {p.name for p in tmp_path.iterdir()} == {
         "fibre.npz", "fibre.matnet", "fibre.report.png"
     }  # fmt: skip
+
+
+JUDGED = ["--select", "inelastic", "--select-budget", "0.001"]
+
+
+def test_candidates_are_shown_and_the_chosen_ones_errors_are_on_the_card(
+    fibre_cell: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    laws = tmp_path / "laws.toml"
+    laws.write_text(
+        '[matrix]\nlaw = "j2"\nE = 3.0\nnu = 0.3\n'
+        'hardening = { kind = "linear", sig_y = 0.01, H = 0.1 }\n'
+        '[fibre]\nlaw = "elastic"\nE = 30.0\nnu = 0.2\n'
+    )
+    out = tmp_path / "x.matnet"
+    chosen = [*JUDGED, "--phases", str(laws)]
+    assert fit(fibre_cell, out, *chosen, "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    card = matnet.load(out).card
+    best = [one for one in told["candidates"] if one["chosen"]]
+    assert len(best) == 1
+    assert np.mean(best[0]["inelastic_errors"]) == pytest.approx(card["inelastic_error_mean"])
+    assert list(card["selection"]["errors"]) == ["uniaxial stress 11", "simple shear 23"]
+    assert card["selection"]["laws"]["matrix"]["E"] == 3.0
+    assert fit(fibre_cell, out, *chosen, "--force") == 0
+    said = capsys.readouterr().out
+    assert "judged networks" in said and "chosen" in said
+    assert "stress error, mean" in said and "2 paths on 8 x 8 x 1 voxels" in said
+    assert run(["info", str(out)]) == 0
+    assert "selection.errors.simple shear 23" in capsys.readouterr().out
+
+
+def test_killed_and_rerun_judged_fit_gives_the_same_bytes(fibre_cell: Path, tmp_path: Path) -> None:
+    undisturbed = tmp_path / "undisturbed.matnet"
+    assert fit(fibre_cell, undisturbed, *JUDGED) == 0
+    killed = tmp_path / "killed.matnet"
+    command = [sys.executable, "-m", "matnet", "fit", "--rve", str(fibre_cell), "-o", str(killed)]
+    process = subprocess.Popen([*command, "--quiet", *SMALL, *JUDGED])
+    work = tmp_path / "killed.matnet.work"
+    while process.poll() is None and not any(work.rglob("training.npz")):
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not killed.exists()
+    assert any(work.rglob("*.csv"))
+    assert fit(fibre_cell, killed, *JUDGED) == 0
+    assert killed.read_bytes() == undisturbed.read_bytes()
+    assert not work.exists()
 
 
 def test_network_predicts_a_phase_pair_it_has_never_seen(fibre_cell: Path, tmp_path: Path) -> None:
@@ -98,6 +157,9 @@ def test_killed_and_rerun_fit_gives_the_same_bytes(fibre_cell: Path, tmp_path: P
         (["--contrast", "abc"], "'abc' is not a ratio X > 0 or an interval LOW,HIGH"),
         (["--depth", "11"], "11 is not in the range"),
         (["--optimizer", "magic"], "magic"),
+        (["--select", "magic"], "magic"),
+        (["--select", "inelastic", "--select-budget", "0"], "0.0 is not in the range x>0"),
+        (["--phases", "laws.toml"], "laws to select by, which --select elastic does not"),
         (["-o", "nowhere/x.matnet"], "folder 'nowhere' does not exist"),
     ],
 )
@@ -109,6 +171,19 @@ def test_wrong_options_are_refused_in_one_sentence(
     assert fit(fibre_cell, out, *arguments) == 2
     assert says in capsys.readouterr().err
     assert not out.exists()
+
+
+def test_wrong_laws_are_refused_before_any_work(
+    fibre_cell: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    laws, out = tmp_path / "laws.toml", tmp_path / "x.matnet"
+    judged = ["--select", "inelastic", "--phases", str(laws)]
+    assert fit(fibre_cell, out, *judged) == 3
+    assert "laws.toml: cannot be read" in capsys.readouterr().err
+    laws.write_text('["*"]\nlaw = "elastic"\nE = 1.0\nnu = 0.3\n')
+    assert fit(fibre_cell, out, *judged) == 2
+    assert "all elastic, expected an inelastic one" in capsys.readouterr().err
+    assert {path.name for path in tmp_path.iterdir()} == {"fibre.npz", "laws.toml"}
 
 
 def test_existing_output_is_kept_without_force(

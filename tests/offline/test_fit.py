@@ -1,23 +1,28 @@
 """From a cell to a network: frames of the phases, refusals, checkpoints."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from matnet.elasticity import laminate
 from matnet.errors import ConvergenceError, ParameterError
 from matnet.mandel import rotate_stiffness
+from matnet.phases import J2, Elastic
 from offline.fit import FitOptions, fit, prepared
 from offline.homogenization import CellSolver
 from offline.labels import LabelOptions, SamplingOptions, compute_labels, sample_stiffnesses
 from offline.rve import Rve
+from offline.selection import SelectionOptions
 from offline.training import TrainingOptions
 
 
-def options(depth=1, network="imn", **more):
+def options(depth=1, network="imn", mode="elastic", **more):
     sampling = SamplingOptions(contrast=(0.1, 10.0))
     return FitOptions(
         labels=LabelOptions(n=24, tol=1e-4, sampling=sampling, **more),
         training=TrainingOptions(network=network, depth=depth, starts=2),
+        selection=SelectionOptions(mode=mode, steps=2),
     )
 
 
@@ -41,6 +46,37 @@ def test_orientations_of_the_cells_phases_are_kept_by_the_network(network):
     exact = np.array([laminate(list(pair), [0.25, 0.75], [1, 0, 0]) for pair in turned])
     off = np.linalg.norm(result.network.homogenize(stiffness) - exact, axis=(1, 2))
     assert (off < 5e-3 * np.linalg.norm(exact, axis=(1, 2))).all()
+
+
+def test_card_tells_stress_errors_and_what_they_were_judged_by(tmp_path):
+    rve = turned_layers()
+    result = fit(rve, options(mode="inelastic"), work=tmp_path / "work")
+    card = result.network.card
+    assert card["inelastic_error_mean"] < card["inelastic_error_worst"] < 0.02
+    told = card["selection"]
+    assert told["mode"] == "inelastic"
+    assert list(told["errors"]) == list(result.judge.names)
+    assert max(told["errors"].values()) == card["inelastic_error_worst"]
+    assert [law["law"] for law in told["laws"].values()] == ["j2", "elastic"]
+    assert told["rve_shape"] == [4, 1, 1]
+    assert 0.01 < told["strain"] < 0.03
+    assert told["judged"] == len(result.training.candidates)
+    # the judge saw the network with the orientations of the cell's phases, as it is returned
+    again = replace(result.judge, finish=lambda network: network)(result.network)
+    np.testing.assert_allclose(again, list(told["errors"].values()), rtol=1e-6)
+    elastic = fit(rve, options(), labels=result.labels)
+    assert elastic.network.card["selection"] == {"mode": "elastic"}
+    assert "inelastic_error_mean" not in elastic.network.card and elastic.judge is None
+
+
+def test_laws_of_the_user_are_what_is_judged_by():
+    soft = J2(E=2.0, nu=0.3, hardening={"kind": "linear", "sig_y": 0.01, "H": 0.1})
+    laws = {"phase0": soft, "phase1": Elastic(E=4.0, nu=0.2)}
+    wanted = options(mode="inelastic")
+    wanted = replace(wanted, selection=SelectionOptions(phases=laws, steps=1, budget=1e-9))
+    card = fit(turned_layers(), wanted).network.card
+    assert card["selection"]["laws"]["phase0"]["hardening"]["sig_y"] == 0.01
+    assert len(card["selection"]["errors"]) == 2
 
 
 def octet_like():

@@ -1,0 +1,198 @@
+"""The judge of networks: laws, coarse cells, errors along paths."""
+
+import numpy as np
+import pytest
+
+from matnet.errors import ConvergenceError, ParameterError
+from matnet.material import Material
+from matnet.network import Network
+from matnet.phases import J2, Elastic
+from matnet.point import drive
+from offline.reference import simulate
+from offline.rve import Rve
+from offline.selection import (
+    Judge,
+    SelectionOptions,
+    coarse_cell,
+    generic_laws,
+    judge_paths,
+    judged_by_cell,
+)
+from offline.verification.compare import Curve
+
+
+def layers():
+    return Rve(phases=np.array([0, 1, 1, 1]).reshape(1, 1, 4), phase_names=("soft", "stiff"))
+
+
+def walls(n=8, thick=2):
+    phases = np.zeros((n, n, n), int)
+    phases[:thick] = phases[:, :thick] = phases[:, :, :thick] = 1
+    return Rve(phases=phases, phase_names=("void", "solid"))
+
+
+def modulus(law):
+    """Young's modulus."""
+    return 1.0 / np.linalg.inv(law.stiffness)[0, 0]
+
+
+def laminate(normal=(0.0, 0.0, 1.0)):
+    return Network(
+        kind="imn",
+        depth=1,
+        phase_names=("soft", "stiff"),
+        base_phase=np.array([0, 1]),
+        weights=np.array([0.25, 0.75]),
+        normals=np.array([normal]),
+        children=np.array([[-1, -2]]),
+    )
+
+
+def test_exact_network_has_no_error_and_a_turned_one_has():
+    judge = judged_by_cell(layers(), SelectionOptions(steps=2))
+    assert judge(laminate()).max() < 2e-3
+    assert judge(laminate((1.0, 0.0, 0.0))).mean() > 0.05
+
+
+def test_error_is_that_of_the_stress_over_the_path():
+    laws = generic_laws(layers())
+    path = judge_paths(steps=2)[0]
+    response = drive(Material(network=laminate(), phases=laws), path)
+    reference = Curve(response.strain, 1.1 * response.stress)
+    judge = Judge(references=((path, reference),), phases=laws, shape=(1, 1, 4))
+    assert judge(laminate())[0] == pytest.approx(0.1 / 1.1, rel=1e-5)
+
+
+def test_simulation_that_stopped_early_is_compared_up_to_there():
+    laws = generic_laws(layers())
+    path = judge_paths(steps=2)[1]
+    response = drive(Material(network=laminate(), phases=laws), path)
+    reference = Curve(response.strain[:2], 0.5 * response.stress[:2])
+    judge = Judge(references=((path, reference),), phases=laws, shape=(1, 1, 4))
+    assert judge(laminate())[0] == pytest.approx(1.0, rel=1e-5)
+
+
+def test_network_that_fails_has_an_infinite_error():
+    crushed = J2(E=1.0, nu=0.3, hardening={"kind": "linear", "sig_y": 1e-3, "H": 0.0})
+    void = Rve(phases=np.array([[[0, 1]]]), phase_names=("void", "solid"))
+    sheet = Network(
+        kind="imn",
+        depth=1,
+        phase_names=void.phase_names,
+        base_phase=np.array([0, 1]),
+        weights=np.array([0.5, 0.5]),
+        normals=np.array([[1.0, 0.0, 0.0]]),
+        children=np.array([[-1, -2]]),
+    )
+    path = judge_paths(steps=1)[0]
+    curve = Curve(np.ones((3, 6)), np.ones((3, 6)))
+    judge = Judge(references=((path, curve),), phases={"solid": crushed}, shape=(1, 1, 2))
+    assert judge(sheet).tolist() == [np.inf]
+
+
+def test_budget_bounds_the_paths_but_leaves_two():
+    said = []
+    judge = judged_by_cell(
+        layers(),
+        SelectionOptions(steps=1, budget=1e-9),
+        progress=lambda *now: said.append(now),
+    )
+    assert judge.names == ("uniaxial stress 11", "simple shear 23")
+    assert said[-1] == ("judge", 6, 6, "2 paths simulated")
+
+
+def test_kept_simulations_are_not_made_again(tmp_path):
+    options = SelectionOptions(steps=1, budget=1e-9)
+    first = judged_by_cell(layers(), options, work=tmp_path)
+
+    def never(*args, **more):
+        raise AssertionError
+
+    again = judged_by_cell(layers(), options, work=tmp_path, run=never)
+    assert again.names == first.names
+    assert again(laminate((1.0, 0.0, 0.0))) == pytest.approx(first(laminate((1.0, 0.0, 0.0))))
+    damaged = next(tmp_path.iterdir())
+    damaged.write_text("cut of")
+    assert judged_by_cell(layers(), options, work=tmp_path).names == first.names
+
+
+def test_path_that_cannot_be_simulated_is_left_out_and_none_is_an_error():
+    def stops_on_shear(rve, phases, path, **more):
+        if "shear" in path.name:
+            raise ConvergenceError("step 1 failed.")
+        return simulate(rve, phases, path, **more)
+
+    def stops(rve, phases, path, **more):
+        raise ConvergenceError("step 1 failed.")
+
+    options = SelectionOptions(steps=1)
+    judge = judged_by_cell(layers(), options, run=stops_on_shear)
+    assert len(judge.names) == 3 and not any("shear" in name for name in judge.names)
+    with pytest.raises(ConvergenceError, match=r"no inelastic simulation .* step 1 failed"):
+        judged_by_cell(layers(), options, run=stops)
+
+
+def test_single_solid_yields_and_of_several_all_but_the_stiffest():
+    porous = generic_laws(walls())
+    assert list(porous) == ["solid"]
+    solid = porous["solid"]
+    assert (solid.E, solid.nu, solid.hardening.sig_y) == (1.0, 0.33, 0.003)
+    names = ("void", "a", "b", "c")
+    cell = Rve(phases=np.arange(4).reshape(4, 1, 1), phase_names=names)
+    laws = generic_laws(cell)
+    assert [type(laws[name]) for name in "abc"] == [J2, J2, Elastic]
+    assert abs(modulus(laws["c"]) - 10.0) < 1e-9
+    assert laws["b"].hardening.sig_y == pytest.approx(0.003 * laws["b"].E)
+    assert abs(modulus(generic_laws(cell, (0.5, 4.0))["c"]) - 4.0) < 1e-9
+    soft = generic_laws(layers(), (0.01, 0.5))  # labels where the second phase is the softer one
+    assert type(soft["soft"]) is Elastic and abs(modulus(soft["stiff"]) - 0.5) < 1e-9
+    unused = Rve(phases=np.zeros((1, 1, 1), int), phase_names=("a", "unused"))
+    assert generic_laws(unused)["unused"] == Elastic(E=1.0, nu=0.33)
+
+
+def test_small_cells_are_taken_as_they_are():
+    assert coarse_cell(layers(), 4) == layers()
+
+
+def test_coarse_cell_keeps_fractions_symmetry_and_connection():
+    fine = walls(16, 4)
+    coarse = coarse_cell(fine, 600)
+    assert coarse.shape == (8, 8, 8)
+    assert coarse.phase_names == fine.phase_names
+    np.testing.assert_array_equal(coarse.cell, fine.cell)
+    np.testing.assert_array_equal(coarse.phases, walls(8, 2).phases)
+    rng = np.random.default_rng(0)
+    noise = Rve(phases=rng.choice(3, p=(0.5, 0.3, 0.2), size=(12, 10, 9)))
+    small = coarse_cell(noise, 200)
+    assert small.phases.size <= 200
+    np.testing.assert_allclose(small.fractions, noise.fractions, atol=0.01)
+
+
+def test_cell_that_would_fall_apart_stays_finer():
+    fine = walls(12, 1)
+    assert coarse_cell(fine, 1).n_phases == 2
+    from offline.rve.connectivity import connectivity
+
+    assert connectivity(coarse_cell(fine, 1), "node").n_supported_strains == 6
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"mode": "magic"}, "selection mode is 'magic', expected one of inelastic, elastic."),
+        ({"budget": 0.0}, "selection budget is 0.0, expected a positive number."),
+        ({"strain": np.nan}, "selection strain is nan, expected a positive number."),
+        ({"steps": 0}, "selection steps is 0, expected a positive whole number."),
+        ({"max_elements": 1.5}, "selection max_elements is 1.5, expected a positive whole number."),
+    ],
+)
+def test_bad_options_are_named(changes, text):
+    with pytest.raises(ParameterError) as error:
+        SelectionOptions(**changes)
+    assert str(error.value) == text
+
+
+def test_elastic_laws_cannot_select():
+    laws = {"soft": Elastic(E=1.0, nu=0.3), "stiff": Elastic(E=2.0, nu=0.3)}
+    with pytest.raises(ParameterError, match="all elastic, expected an inelastic one"):
+        judged_by_cell(layers(), SelectionOptions(phases=laws))
