@@ -75,9 +75,9 @@ class Evaluation:
     residual : (n_nodes + 2, 3)
         Forces that are missing for equilibrium; the last six entries of the macroscopic stress
         times volume, zero for prescribed strains.
-    error : float
-        Size of the residual relative to the stress, as energies of the reference medium; infinite
-        if a law failed.
+    error, size : float
+        Of the residual and of the stress in the cell, as square roots of energies of the reference
+        medium (on unit voxels): their ratio is the relative residual.
     stress : (6,)
         Macroscopic [stress unit].
     stored, dissipated, work : float

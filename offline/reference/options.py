@@ -19,7 +19,8 @@ class ReferenceOptions:
     tol : float
         Residual of equilibrium at which a step is done, relative to the stress in the cell; both
         measured as elastic energies of a reference medium. About the relative error of the
-        local stresses; the macroscopic ones are better.
+        local stresses; the macroscopic ones are better. Below 1e-9 a step also ends where
+        round-off lets the residual fall no further.
     max_iterations : int
         Newton iterations per (part of a) step.
     max_linear : int
