@@ -146,6 +146,7 @@ def fit(
             options.training,
             checkpoint=None if folder is None else folder / "training.npz",
             judge=judge,
+            refine_iterations=options.selection.refine,
             on_progress=progress,
         )
     except (ParameterError, ConvergenceError):  # the same call would fail again

@@ -14,9 +14,9 @@ from matnet.cli.console import check_writable, json_option, print_json, print_ta
 from matnet.cli.console import progress as bars_on_stderr
 from matnet.cli.rve_hints import HINTS, hint_options, reading_hints
 
-QUICK = {"samples": 150, "depth": 5, "starts": 2, "budget": 8}
+QUICK = {"samples": 150, "depth": 5, "starts": 2, "budget": 8, "refine": 5}
 POOR = 0.1  # mean validation error from which the user is warned
-FULL = {"samples": 500, "depth": 7, "starts": 4, "budget": 60}
+FULL = {"samples": 500, "depth": 7, "starts": 4, "budget": 60, "refine": 10}
 
 
 class Bars:
@@ -133,6 +133,13 @@ class Contrast(click.ParamType):
     f"Default {FULL['budget']}, quick {QUICK['budget']}.",
 )
 @click.option(
+    "--refine",
+    type=click.IntRange(min=0),
+    metavar="ITERATIONS",
+    help="Fit the chosen network to these simulations as well; 0 keeps the elastic fit. "
+    f"Default {FULL['refine']}, quick {QUICK['refine']}.",
+)
+@click.option(
     "--phases",
     "phases_path",
     type=click.Path(path_type=Path),
@@ -237,6 +244,7 @@ def fit_options(
     seed: int,
     select: str,
     select_budget: float | None,
+    refine: int | None,
     quick: bool,
     workers: int | None,
     allow_disconnected: bool,
@@ -265,7 +273,10 @@ def fit_options(
             seed=seed,
         ),
         selection=SelectionOptions(
-            mode=select, phases=laws, budget=select_budget or default["budget"]
+            mode=select,
+            phases=laws,
+            budget=select_budget or default["budget"],
+            refine=default["refine"] if refine is None else refine,
         ),
         allow_disconnected=allow_disconnected,
     )

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from matnet.errors import ConvergenceError, FileFormatError, ParameterError, RangeWarning
-from matnet.material import Material
+from matnet.material import Material, Status
 from matnet.network import Network
 from matnet.paths import LoadPath, simple_shear, uniaxial_stress
 from matnet.phases import PhaseLaw
@@ -93,10 +93,39 @@ class Judge:
 
     def __call__(self, network: Network) -> np.ndarray:
         """Error along each path (n_paths,); infinite where the network fails."""
+        material = self._material(network)
+        return np.array([_error(material, *reference) for reference in self.references])
+
+    def residuals(self, network: Network) -> np.ndarray:
+        """Smooth residuals (n_paths, k), for fitting; the norm of row i is about the error of i.
+
+        The network follows the strains of the simulated cell, all paths at once; what it lacks in
+        the free stress components is condensed with its tangent. To first order, that is the error
+        where the free strains follow the network. NaN where the network fails.
+        """
+        material = self._material(network)
+        rows = max(len(curve.strain) for _, curve in self.references)
+        strain, stress = (
+            np.stack([_padded(curve[i], rows) for _, curve in self.references]) for i in (0, 1)
+        )
+        free = np.stack([_padded(path.stress_controlled, rows) for path, _ in self.references])
+        lengths = np.array([len(curve.strain) for _, curve in self.references])
+        time = max((path.time for path, _ in self.references), key=len)
+        size = np.linalg.norm(stress * (np.arange(rows) < lengths[:, None])[..., None], axis=(1, 2))
+        state = material.initial_state(len(lengths))
+        result = np.zeros((len(lengths), rows - 1, 6))
+        for k in range(1, rows):
+            update = material.update(strain[:, k], float(time[k] - time[k - 1]), state)
+            state = update.state
+            off = _condensed(update.stress - stress[:, k], update.tangent, free[:, k])
+            result[:, k - 1] = np.where((k < lengths)[:, None], off / size[:, None], 0.0)
+            result[(k < lengths) & (update.status != Status.OK)] = np.nan
+        return result.reshape(len(lengths), -1)
+
+    def _material(self, network: Network) -> Material:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RangeWarning)
-            material = Material(network=self.finish(network), phases=self.phases)
-        return np.array([_error(material, *reference) for reference in self.references])
+            return Material(network=self.finish(network), phases=self.phases)
 
     def card(self) -> dict[str, Any]:
         """What an accuracy card says about the judge."""
@@ -116,6 +145,21 @@ def _error(material: Material, path: LoadPath, reference: Curve) -> float:
     network = Curve(response.strain, response.stress)
     error = PathVerdict(path=path, reference=reference, network=network).error
     return error if np.isfinite(error) else np.inf
+
+
+def _padded(values: np.ndarray, rows: int) -> np.ndarray:
+    """`rows` rows: the last one repeated, or cut."""
+    return np.asarray(values[np.minimum(np.arange(rows), len(values) - 1)])
+
+
+def _condensed(off: np.ndarray, tangent: np.ndarray, free: np.ndarray) -> np.ndarray:
+    """Stresses (n, 6) that are missing once the `free` ones are brought to zero by strains."""
+    both = free[:, :, None] & free[:, None, :]
+    block = np.where(both, tangent, np.eye(6) * ~free[:, None, :])
+    if not (np.isfinite(block).all() and (np.abs(np.linalg.det(block)) > 0.0).all()):
+        return np.full_like(off, np.nan)
+    strains = np.linalg.solve(block, np.where(free, off, 0.0)[..., None])
+    return np.asarray(off - (tangent @ strains)[..., 0])
 
 
 def _shortened(path: LoadPath, rows: int) -> LoadPath:

@@ -35,6 +35,8 @@ class SelectionOptions:
     max_elements : int
         Voxels with stiffness that are simulated, twice as many beside void; larger cells are
         coarsened.
+    refine : int
+        Iterations that fit the chosen network to the simulations beside the labels; 0: none.
 
     Raises
     ------
@@ -48,6 +50,7 @@ class SelectionOptions:
     strain: float = 0.02
     steps: int = 4
     max_elements: int = 14_000
+    refine: int = 10
 
     def __post_init__(self) -> None:
         if self.mode not in MODES:
@@ -64,3 +67,7 @@ class SelectionOptions:
                 raise ParameterError(
                     f"selection {name} is {value}, expected a positive whole number."
                 )
+        if int(self.refine) != self.refine or self.refine < 0:
+            raise ParameterError(
+                f"selection refine is {self.refine}, expected a whole number >= 0."
+            )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
@@ -15,10 +16,11 @@ from matnet.errors import ParameterError
 from matnet.network import Network
 from offline.training.checkpoint import Checkpoint, Stage
 from offline.training.choice import Choice, Judge, cut, thinned
-from offline.training.levenberg import levenberg_marquardt
+from offline.training.levenberg import Step, levenberg_marquardt
 from offline.training.options import Candidate, History, TrainingOptions, TrainingResult
 from offline.training.parameters import Layout, Point, grown
 from offline.training.problem import Problem
+from offline.training.refine import refine
 
 if TYPE_CHECKING:
     from offline.labels import LabelSet
@@ -39,6 +41,7 @@ def train(
     *,
     checkpoint: Path | None = None,
     judge: Judge | None = None,
+    refine_iterations: int = 0,
     on_progress: Progress | None = None,
 ) -> TrainingResult:
     """Fit a material network to the effective stiffness of a cell.
@@ -64,6 +67,9 @@ def train(
     judge : callable, optional
         Takes a network, returns its errors along inelastic paths; see `offline.selection`. With
         "adam", it only tells the errors of the one network.
+    refine_iterations : int
+        Iterations on elastic labels and the judge's ``residuals`` together, from the network that
+        would be returned; see `offline.training.refine`. Its iterates compete as well.
     on_progress : callable, optional
         See `Progress`.
 
@@ -93,7 +99,7 @@ def train(
         stages = [*leader, run.polish(leader[-1])]
         candidates: tuple[Candidate, ...] = ()
     else:
-        stages, candidates = run.chosen(chains, leader, judge)
+        stages, candidates = run.chosen(chains, leader, judge, refine_iterations)
     return summary(
         stages[-1].point.network().pruned(PRUNE),
         labels,
@@ -256,7 +262,7 @@ class _Run:
         )
 
     def chosen(
-        self, chains: list[list[Stage]], leader: list[Stage], judge: Judge
+        self, chains: list[list[Stage]], leader: list[Stage], judge: Judge, refinements: int
     ) -> tuple[list[Stage], tuple[Candidate, ...]]:
         """The stages that lead to the network of least inelastic error, and all that were judged.
 
@@ -275,24 +281,54 @@ class _Run:
             choice.add(chain[-1])
         stage, place = choice.best(self._judging)
         chain = next(chain for chain in chains if stage in chain)
-        history = chain[: chain.index(stage)]
-        return [*history, cut(stage, place)], choice.candidates((stage, place))
+        path = [*chain[: chain.index(stage)], cut(stage, place)]
+        if refinements:
+            refined = self.refine(path[-1], judge, refinements)
+            choice.add(refined)
+            after = choice.best(self._judging)
+            if after[0] is refined:
+                return [*path, cut(*after)], choice.candidates(after)
+        return path, choice.candidates((stage, place))
+
+    def refine(self, stage: Stage, judge: Any, iterations: int) -> Stage:
+        """The network, fitted to the judge's simulations beside the training labels."""
+        begun = np.ascontiguousarray(judge.residuals(stage.point.network()))
+        digest = hashlib.sha256(begun.tobytes()).hexdigest()[:12]  # another judge, another result
+        name = f"refinement of {stage.name}"
+        self.total = self.done + iterations
+        return self._stage(
+            name,
+            lambda: stage.point,
+            self.training,
+            iterations,
+            fit=lambda problem, point, n: refine(problem, point, judge.residuals, n),
+            key=f"{name} {digest}",
+            every=1,
+        )
 
     def _judging(self, done: int, total: int, note: str) -> None:
         self.report("selection", done, total, note)
 
     def _stage(
-        self, name: str, first: Callable[[], Point], problem: Problem, iterations: int
+        self,
+        name: str,
+        first: Callable[[], Point],
+        problem: Problem,
+        iterations: int,
+        *,
+        fit: Callable[[Problem, Point, int], Iterator[Step]] = levenberg_marquardt,
+        key: str | None = None,
+        every: int = EVERY,
     ) -> Stage:
         begin = self.done
         self.done += iterations
-        kept = self.checkpoint.get(name)
+        kept = self.checkpoint.get(key or name)
         if kept is not None:
-            return kept
+            return replace(kept, name=name)
         point, rows = first(), []
         points = []
         with threadpool_limits(blas_threads(point), user_api="blas"):
-            for step in levenberg_marquardt(problem, point, iterations):
+            for step in fit(problem, point, iterations):
                 point = step.point
                 points.append(point)
                 rows.append(self._row(point, step.loss))
@@ -305,9 +341,9 @@ class _Run:
             point=point,
             history=History(*map(tuple, zip(*rows, strict=True))),
             name=name,
-            trail=thinned(points or [point], EVERY) if shown else (),
+            trail=thinned(points or [point], every) if shown else (),
         )
-        self.checkpoint = self.checkpoint.keep(name, stage)
+        self.checkpoint = self.checkpoint.keep(key or name, stage)
         self.report("training", self.done, self.total, f"{name} done")
         return stage
 

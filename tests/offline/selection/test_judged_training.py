@@ -8,6 +8,8 @@ import pytest
 from matnet.network import Network
 from offline.labels import LabelSet
 from offline.training import TrainingOptions, train
+from offline.training.parameters import Layout
+from offline.training.refine import _differences
 
 QUICK = TrainingOptions(
     depth=3,
@@ -128,6 +130,41 @@ def test_dmn_trails_survive_the_checkpoint(labels, tmp_path):
     again = train(labels, options, checkpoint=path, judge=tilt)
     assert again.network == first.network
     assert again.candidates == first.candidates
+
+
+class Leaning:
+    """A judge with residuals: normals of the tree should lie along axis 1, by two "paths"."""
+
+    def residuals(self, network):
+        off = 0.03 * network.normals[:, 1:]
+        return np.stack((off.ravel(), 0.5 * off.ravel()))
+
+    def __call__(self, network):
+        return np.linalg.norm(self.residuals(network), axis=1)
+
+
+def test_refinement_lowers_the_judged_error_and_keeps_the_elastic_one(labels, tmp_path):
+    path = tmp_path / "training.npz"
+    plain = train(labels, QUICK, judge=Leaning(), checkpoint=path)
+    refined = train(labels, QUICK, judge=Leaning(), checkpoint=path, refine_iterations=4)
+    assert refined.chosen.stage.startswith("refinement of ")
+    assert refined.chosen.mean < 0.98 * plain.chosen.mean
+    least = min(candidate.elastic for candidate in refined.candidates)
+    assert refined.chosen.elastic <= 2.0 * least
+    assert refined.history.validation[-1] == refined.chosen.elastic
+    again = train(labels, QUICK, judge=Leaning(), checkpoint=path, refine_iterations=4)
+    assert again.network == refined.network and again.candidates == refined.candidates
+
+
+def test_derivatives_of_the_inelastic_part_are_those_of_a_step(labels):
+    point = Layout.complete("imn", 2, labels.phase_names, labels.fractions).random_point(
+        np.random.default_rng(3)
+    )
+    judge = Leaning()
+    rows = _differences(point, judge.residuals, judge.residuals(point.network()))
+    step = 1e-3 * np.random.default_rng(4).standard_normal(point.layout.n_parameters)
+    change = judge.residuals(point.moved(step).network()) - judge.residuals(point.network())
+    np.testing.assert_allclose(step @ rows, change.ravel(), rtol=0.02, atol=1e-5)
 
 
 def test_progress_counts_to_the_end(labels):

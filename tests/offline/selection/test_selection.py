@@ -63,6 +63,28 @@ def test_error_is_that_of_the_stress_over_the_path():
     assert judge(laminate())[0] == pytest.approx(0.1 / 1.1, rel=1e-5)
 
 
+def test_residuals_are_small_where_errors_are_and_predict_them_nearby():
+    judge = judged_by_cell(layers(), SelectionOptions(steps=3))
+    assert np.abs(judge.residuals(laminate())).max() < 2e-3
+    near = laminate((np.sin(0.02), 0.0, np.cos(0.02)))
+    sizes = np.linalg.norm(judge.residuals(near), axis=1)
+    errors = judge(near)
+    assert errors.max() > 0.003
+    np.testing.assert_allclose(sizes, errors, rtol=0.3, atol=1e-3)
+
+
+def test_residuals_end_where_a_simulation_stopped():
+    laws = generic_laws(layers())
+    references = []
+    for path, rows in zip(judge_paths(steps=2), (3, 2), strict=False):
+        response = drive(Material(network=laminate(), phases=laws), path)
+        references.append((path, Curve(response.strain[:rows], 1.25 * response.stress[:rows])))
+    judge = Judge(references=tuple(references), phases=laws, shape=(1, 1, 4))
+    rows = judge.residuals(laminate())
+    np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 0.2, rtol=1e-6)
+    assert not rows[1, 6:].any()
+
+
 def test_simulation_that_stopped_early_is_compared_up_to_there():
     laws = generic_laws(layers())
     path = judge_paths(steps=2)[1]
@@ -183,6 +205,7 @@ def test_cell_that_would_fall_apart_stays_finer():
         ({"budget": 0.0}, "selection budget is 0.0, expected a positive number."),
         ({"strain": np.nan}, "selection strain is nan, expected a positive number."),
         ({"steps": 0}, "selection steps is 0, expected a positive whole number."),
+        ({"refine": -1}, "selection refine is -1, expected a whole number >= 0."),
         ({"max_elements": 1.5}, "selection max_elements is 1.5, expected a positive whole number."),
     ],
 )
