@@ -146,7 +146,8 @@ def fit(
             options.training,
             checkpoint=None if folder is None else folder / "training.npz",
             judge=judge,
-            refine_iterations=options.selection.refine,
+            # the stresses of a coarser cell serve to compare networks, not to fit them
+            refine_iterations=options.selection.refine if judge and judge.shape == rve.shape else 0,
             on_progress=progress,
         )
     except (ParameterError, ConvergenceError):  # the same call would fail again

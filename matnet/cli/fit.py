@@ -14,9 +14,9 @@ from matnet.cli.console import check_writable, json_option, print_json, print_ta
 from matnet.cli.console import progress as bars_on_stderr
 from matnet.cli.rve_hints import HINTS, hint_options, reading_hints
 
-QUICK = {"samples": 150, "depth": 5, "starts": 2, "budget": 8, "refine": 5}
+QUICK = {"samples": 150, "depth": 5, "starts": 2, "budget": 8, "refine": 5, "elements": 14_000}
 POOR = 0.1  # mean validation error from which the user is warned
-FULL = {"samples": 500, "depth": 7, "starts": 4, "budget": 60, "refine": 10}
+FULL = {"samples": 500, "depth": 7, "starts": 4, "budget": 60, "refine": 10, "elements": 33_000}
 
 
 class Bars:
@@ -277,6 +277,7 @@ def fit_options(
             phases=laws,
             budget=select_budget or default["budget"],
             refine=default["refine"] if refine is None else refine,
+            max_elements=default["elements"],
         ),
         allow_disconnected=allow_disconnected,
     )

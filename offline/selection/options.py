@@ -36,7 +36,8 @@ class SelectionOptions:
         Voxels with stiffness that are simulated, twice as many beside void; larger cells are
         coarsened.
     refine : int
-        Iterations that fit the chosen network to the simulations beside the labels; 0: none.
+        Iterations that fit the chosen network to the simulations beside the labels; none if the
+        cell was coarsened.
 
     Raises
     ------
@@ -49,7 +50,7 @@ class SelectionOptions:
     budget: float = 60.0
     strain: float = 0.02
     steps: int = 4
-    max_elements: int = 14_000
+    max_elements: int = 33_000
     refine: int = 10
 
     def __post_init__(self) -> None:

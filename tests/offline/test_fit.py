@@ -69,6 +69,15 @@ def test_card_tells_stress_errors_and_what_they_were_judged_by(tmp_path):
     assert "inelastic_error_mean" not in elastic.network.card and elastic.judge is None
 
 
+def test_coarsened_cell_chooses_but_does_not_refine():
+    wanted = options(mode="inelastic")
+    coarse = SelectionOptions(steps=1, budget=1e-9, max_elements=2)
+    result = fit(turned_layers(), replace(wanted, selection=coarse))
+    assert result.judge.shape == (2, 1, 1)
+    stages = [candidate.stage for candidate in result.training.candidates]
+    assert stages and not any("refinement" in stage for stage in stages)
+
+
 def test_laws_of_the_user_are_what_is_judged_by():
     soft = J2(E=2.0, nu=0.3, hardening={"kind": "linear", "sig_y": 0.01, "H": 0.1})
     laws = {"phase0": soft, "phase1": Elastic(E=4.0, nu=0.2)}
