@@ -97,11 +97,12 @@ class Judge:
         return np.array([_error(material, *reference) for reference in self.references])
 
     def residuals(self, network: Network) -> np.ndarray:
-        """Smooth residuals (n_paths, k), for fitting; the norm of row i is about the error of i.
+        """Smooth residuals (n_paths, k), for fitting; the norm of row i stands for the error of i.
 
         The network follows the strains of the simulated cell, all paths at once; what it lacks in
-        the free stress components is condensed with its tangent. To first order, that is the error
-        where the free strains follow the network. NaN where the network fails.
+        the free stress components is condensed with its tangent, without the effect on later steps.
+        Exact for strain control; elsewhere a measure that vanishes with the error. NaN where the
+        network fails.
         """
         material = self._material(network)
         rows = max(len(curve.strain) for _, curve in self.references)
