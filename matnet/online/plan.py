@@ -8,9 +8,9 @@ from typing import NamedTuple
 import numpy as np
 
 from matnet.addresses import address_of
-from matnet.mandel import interface_matrix
 from matnet.network import Network
 from matnet.online import lane_sweeps
+from matnet.online.condense import condense_stiffness
 from matnet.online.layout import HEADER
 from matnet.phases import PhaseLaw, Void
 from matnet.phases.calls import lane_address, lanes_by_points, point_address
@@ -183,17 +183,17 @@ def _node_numbers(network: Network, order: np.ndarray) -> np.ndarray:
 
 
 def _concentration(network: Network, stiffness: np.ndarray, order: np.ndarray) -> np.ndarray:
-    """J (n_blocks, 3, 6) of each block for the initial stiffness, plain numpy, once."""
+    """J (n_blocks, 3, 6) of each block for the initial stiffness."""
     base = np.empty_like(stiffness)
     base[order] = stiffness
-    blocks = np.empty((network.n_blocks, 6, 6))
-    jumps = np.zeros((network.n_blocks, 3, 6))
-    for k in range(network.n_blocks - 1, -1, -1):
-        c1, c2 = (blocks[c] if c >= 0 else base[~c] for c in network.children[k])
-        f1 = network.first_fractions[k]
-        f2 = 1.0 - f1
-        h = interface_matrix(network.normals[k])
-        m, difference = h.T @ (f2 * c1 + f1 * c2) @ h, c2 - c1
-        jumps[k] = np.linalg.pinv(m, rcond=1e-12, hermitian=True) @ h.T @ difference
-        blocks[k] = f1 * c1 + f2 * c2 - f1 * f2 * difference @ h @ jumps[k]
+    blocks, jumps = np.empty((network.n_blocks, 6, 6)), np.empty((network.n_blocks, 3, 6))
+    condense_stiffness(
+        base,
+        blocks,
+        jumps,
+        network.first_fractions,
+        network.normals,
+        network.children,
+        np.empty((21, 6)),
+    )
     return jumps
