@@ -6,6 +6,7 @@ uniaxial tension the stress is :math:`\sigma_y + \sum_i q(X_i)`. All moduli refe
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -22,9 +23,9 @@ class Backstress(Part):
     C: float
 
     @property
+    @abstractmethod
     def numbers(self) -> tuple[float, float]:
         """C and gamma."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -115,9 +116,9 @@ class _Ductile(Part):
         require_between(self, "d_c", low=0.0, high=1.0)
 
     @property
+    @abstractmethod
     def numbers(self) -> tuple[float, ...]:
         """Kind, p_D, d_c and two more."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ The kernels know three shapes and the table::
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -76,14 +77,14 @@ class Hardening(Part):
     __slots__ = ()
 
     @property
+    @abstractmethod
     def shape(self) -> int:
         """LINEAR, EXPONENTIAL, POWER or TABLE."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def numbers(self) -> tuple[float, float, float, float]:
         """The four numbers of the shape."""
-        raise NotImplementedError
 
     @property
     def rows(self) -> tuple[float, ...]:

@@ -6,6 +6,7 @@ In a phases file a part is an inline table, ``hardening = { kind = "linear", sig
 from __future__ import annotations
 
 import dataclasses
+from abc import ABC
 from collections.abc import Mapping
 from typing import Any, ClassVar, TypeVar
 
@@ -16,7 +17,7 @@ __all__ = ["Part", "read_part"]
 PartType = TypeVar("PartType", bound="Part")
 
 
-class Part:
+class Part(ABC):
     """A part of a law: a frozen dataclass whose fields are the keys of its TOML table."""
 
     __slots__ = ()

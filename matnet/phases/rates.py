@@ -4,6 +4,7 @@ r"""Flow rates: how the stress exceeds the yield stress while plastic strain gro
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -27,9 +28,9 @@ class FlowRate(Part):
     __slots__ = ()
 
     @property
+    @abstractmethod
     def numbers(self) -> tuple[int, float, float]:
         """VISCOUS, eta, n; or LOGARITHMIC, C, rate0."""
-        raise NotImplementedError
 
 
 def _require_exponent(rate: Perzyna | Norton) -> None:
