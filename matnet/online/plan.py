@@ -11,7 +11,6 @@ from matnet.addresses import address_of
 from matnet.network import Network
 from matnet.online import lane_sweeps
 from matnet.online.condense import condense_stiffness
-from matnet.online.layout import HEADER
 from matnet.phases import PhaseLaw, Void
 from matnet.phases.calls import lane_address, lanes_by_points, point_address
 from matnet.tree import block_weights
@@ -72,11 +71,6 @@ class Plan(NamedTuple):
     """(3,) addresses of the sweeps condense, distribute, predict."""
     symmetric: bool
     """Whether all tangents are."""
-
-    @property
-    def n_state(self) -> int:
-        """Columns of the state, as in `matnet.online.layout.StateLayout`."""
-        return HEADER + 6 * len(self.nodes) + int(self.first_row[-1])
 
 
 def make_plan(network: Network, laws: Mapping[str, PhaseLaw]) -> Plan:
