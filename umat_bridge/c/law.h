@@ -1,0 +1,70 @@
+/* What stands between the tree solver and the phase laws.
+
+   Lanes. The solver works on MATNET_LANES points at once, the points innermost in every array, so that plain loops over
+   lanes become vector instructions. The same sources are compiled twice: the files lanes_8.c and lanes_1.c define
+   MATNET_LANES and include the solver and laws/laws.c, which includes every law. Hence the rules for files in laws/:
+
+   - nothing in them is compiled on its own, but each begins with  #include "../law.h"  and would compile alone;
+   - they hold for any MATNET_LANES > 0, the length of the innermost index (a compile-time constant);
+   - functions seen by other files are named MATNET_NAME(f), which becomes f_8 or f_1; everything else at file scope is
+     static and begins with the file's name (j2_...), since all laws meet in one translation unit; macros are undefined
+     at the end of the file;
+   - no global mutable state, no allocation, no output, no errno; libm only. */
+#ifndef MATNET_LAW_H
+#define MATNET_LAW_H
+
+#ifndef MATNET_LANES
+#define MATNET_LANES 8
+#endif
+
+#define MATNET_PASTE_EXPANDED(f, lanes) f##_##lanes
+#define MATNET_PASTE(f, lanes) MATNET_PASTE_EXPANDED(f, lanes)
+#define MATNET_NAME(f) MATNET_PASTE(f, MATNET_LANES)
+
+/* Before a loop over lanes: it has no dependence between its turns. */
+#ifdef _OPENMP
+#define MATNET_SIMD _Pragma("omp simd")
+#elif defined(__clang__)
+#define MATNET_SIMD _Pragma("clang loop vectorize(assume_safety)")
+#elif defined(__GNUC__)
+#define MATNET_SIMD _Pragma("GCC ivdep")
+#else
+#define MATNET_SIMD
+#endif
+
+/* A law at n nodes of MATNET_LANES points each; the C twin of LANE_KERNEL in matnet/phases/calls.py. With L for
+   MATNET_LANES, arrays are C-contiguous, do not overlap, and are aligned to 64 bytes when L is 8 (parameters excepted):
+
+   strain       [n][6][L]     strain at the end of the step, Mandel (11 22 33 12 13 23, sqrt 2 on shear), in the law's
+                              frame, thermal strain taken off
+   dt           [L]           length of the step
+   temperature  [L]           temperature at its end
+   parameters   [k]           PhaseLaw.parameters
+   state_n      [n][m][L]     state at the start, read only
+   stress       [n][6][L]     filled: stress at the end
+   state        [n][m][L]     filled: state at the end
+   tangent      [n][36][L]    filled: d stress / d strain, exact for this step, 6 x 6 row by row; laws with a symmetric
+                              tangent fill at least the upper triangle
+   energy       [n][2][L]     filled: stored energy density; energy density dissipated in the step
+
+   `active` has a bit per lane. Returns the failed lanes among them as bits (0: all have a solution). What is left in the
+   results of other lanes is of no interest; their inputs may be anything, NaN included, and must not make a loop endless.
+   Arrays of m = 0 variables must not be read; their pointers mean nothing. */
+typedef unsigned matnet_law_kernel(int n, unsigned active, const double *strain, const double *dt,
+                                   const double *temperature, const double *parameters, int n_parameters,
+                                   const double *state_n, int n_state, double *stress, double *state, double *tangent,
+                                   double *energy);
+
+typedef struct {
+    const char *name; /* as in the header key phase.<i>.kernel of a .matnet file */
+    matnet_law_kernel *kernel;
+    /* 0 when the counts and codes make sense; called once per phase when a file is read, with parameters that are finite
+       but otherwise anything. After it says 0, the kernel must not read or write out of bounds. */
+    int (*check)(const double *parameters, int n_parameters, int n_state);
+} matnet_law;
+
+/* The law of that name, NULL if there is none; in laws/laws.c, as MATNET_NAME(matnet_find_law). */
+const matnet_law *matnet_find_law_8(const char *name);
+const matnet_law *matnet_find_law_1(const char *name);
+
+#endif
