@@ -29,6 +29,14 @@ if TYPE_CHECKING:
     from offline.reference import CellFields, ReferenceOptions, ReferenceResult
     from offline.rve import Rve
 
+element_option = click.option(
+    "--element",
+    type=click.Choice(["b-bar", "full"]),
+    default="b-bar",
+    show_default=True,
+    help="Voxels with mean dilatation, against locking in plastic flow, or plain ones.",
+)
+
 
 @click.command("reference")
 @click.option(
@@ -91,6 +99,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Newton iterations after which a step is cut.",
 )
+@element_option
 @click.option("--threads", type=click.IntRange(min=1), help="Default: all cores.")
 @click.option(
     "--allow-disconnected",
@@ -117,6 +126,7 @@ def command(
     unit: str,
     tol: float,
     max_iterations: int,
+    element: str,
     threads: int | None,
     allow_disconnected: bool,
     partial: bool,
@@ -145,6 +155,7 @@ def command(
     options = ReferenceOptions(
         tol=tol,
         max_iterations=max_iterations,
+        element=element,
         threads=threads,
         allow_disconnected=allow_disconnected,
     )

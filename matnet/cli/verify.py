@@ -21,6 +21,7 @@ from matnet.cli.console import (
 from matnet.cli.console import progress as bars_on_stderr
 from matnet.cli.fit import Bars
 from matnet.cli.origin import origin
+from matnet.cli.reference import element_option
 from matnet.cli.rve_hints import hint_options, reading_hints
 from matnet.errors import ConvergenceError, ParameterError
 
@@ -109,6 +110,7 @@ SETS = ("default", "six")
     show_default=True,
     help="Residual of the simulation, relative to the stress [-].",
 )
+@element_option
 @click.option("--threads", type=click.IntRange(min=1), help="Of the simulation. Default: all.")
 @click.option("--no-timing", is_flag=True, help="Do not time the network.")
 @click.option(
@@ -135,6 +137,7 @@ def command(
     write: bool,
     fail_above: float | None,
     tol: float,
+    element: str,
     threads: int | None,
     no_timing: bool,
     allow_disconnected: bool,
@@ -159,7 +162,9 @@ def command(
     laws = matnet.phases.read_phases(phases_path, network.phase_names)
     paths = chosen_paths(chosen, strain, steps, duration)
     rve = read(rve_path, **reading_hints(hints))
-    options = ReferenceOptions(tol=tol, threads=threads, allow_disconnected=allow_disconnected)
+    options = ReferenceOptions(
+        tol=tol, element=element, threads=threads, allow_disconnected=allow_disconnected
+    )
     if not quiet:
         steps_in_all = sum(path.n_steps for path in paths)
         print(

@@ -108,6 +108,8 @@ class NonlinearCell:
         At most; small cells use fewer.
     allow_disconnected : bool
         Accept a solid that does not percolate.
+    element : str
+        See `ReferenceOptions`.
 
     Raises
     ------
@@ -122,6 +124,7 @@ class NonlinearCell:
         *,
         threads: int = 1,
         allow_disconnected: bool = False,
+        element: str = "b-bar",
     ) -> None:
         laws = chosen_laws(rve, phases)
         void = np.array([not law.stiffness.any() for law in laws])
@@ -131,7 +134,7 @@ class NonlinearCell:
         self.edges = rve.cell / np.array(rve.shape)[:, None]
         self.volume = float(rve.phases.size)  # in unit voxels
         present = solver.phase_volume > 0.0
-        self.laws = CellLaws.of(rve, laws, present)
+        self.laws = CellLaws.of(rve, laws, present, element)
         self.to_unit = np.linalg.inv(self.laws.from_unit)
         self.groups = self._lay_out()
         rows = len(self.groups.phase)

@@ -6,6 +6,11 @@ along this axis: four values per axis and component, from the modes ``xi_1^a xi_
 additions (rows ``4 (3 axis + component) + place``). Strains at the eight Gauss points pick from
 these 36 rows; forces go the transposed way.
 
+**Dilatation.** Fully integrated trilinear hexahedra lock where plastic flow keeps the volume. With
+mean dilatation (B-bar: Hughes, *The Finite Element Method*, 1987, section 4.5) the volume change at
+all Gauss points is its mean over the element. On unit voxels the volume change is a . eps and a
+strain of unit volume change in all directions is 3 b (`offline.reference.laws`).
+
 Functions here are compiled into the kernels that call them.
 """
 
@@ -22,6 +27,7 @@ __all__ = [
     "GAUSS",
     "WEIGHT",
     "add",
+    "add_mean_stress",
     "add_stress",
     "column",
     "dot",
@@ -33,8 +39,11 @@ __all__ = [
     "inline",
     "lanes6",
     "load6",
+    "mean_strain",
+    "plus",
     "row",
     "scaled",
+    "scaled_by",
     "scatter",
     "store6",
     "strain",
@@ -178,6 +187,24 @@ def strain(d, point):
 
 
 @inline
+def _mean(d, row):
+    return 0.25 * (load(d, row) + load(d, row + 1) + load(d, row + 2) + load(d, row + 3))
+
+
+@inline
+def mean_strain(d):
+    """Mean over the element of `strain`."""
+    return (
+        _mean(d, 0),
+        _mean(d, 16),
+        _mean(d, 32),
+        R * (_mean(d, 12) + _mean(d, 4)),
+        R * (_mean(d, 24) + _mean(d, 8)),
+        R * (_mean(d, 28) + _mean(d, 20)),
+    )
+
+
+@inline
 def add(d, row, value):
     store(d, row, load(d, row) + value)
 
@@ -200,6 +227,30 @@ def add_stress(d, point, s):
 
 
 @inline
+def _add_mean(d, row, value):
+    quarter = 0.25 * value
+    add(d, row, quarter)
+    add(d, row + 1, quarter)
+    add(d, row + 2, quarter)
+    add(d, row + 3, quarter)
+
+
+@inline
+def add_mean_stress(d, s):
+    """The transpose of `mean_strain`."""
+    s3, s4, s5 = R * s[3], R * s[4], R * s[5]
+    _add_mean(d, 0, s[0])
+    _add_mean(d, 16, s[1])
+    _add_mean(d, 32, s[2])
+    _add_mean(d, 12, s3)
+    _add_mean(d, 4, s3)
+    _add_mean(d, 24, s4)
+    _add_mean(d, 8, s4)
+    _add_mean(d, 28, s5)
+    _add_mean(d, 20, s5)
+
+
+@inline
 def dot(a, b):
     return a[0] * b[0] + a[1] * b[1] + a[2] * b[2] + a[3] * b[3] + a[4] * b[4] + a[5] * b[5]
 
@@ -207,6 +258,31 @@ def dot(a, b):
 @inline
 def sum(a, b):
     return (a[0] + b[0], a[1] + b[1], a[2] + b[2], a[3] + b[3], a[4] + b[4], a[5] + b[5])
+
+
+@inline
+def plus(a, factor, b):
+    """a + factor b."""
+    return (
+        a[0] + factor * b[0],
+        a[1] + factor * b[1],
+        a[2] + factor * b[2],
+        a[3] + factor * b[3],
+        a[4] + factor * b[4],
+        a[5] + factor * b[5],
+    )
+
+
+@inline
+def scaled_by(factor, v):
+    return (
+        factor * v[0],
+        factor * v[1],
+        factor * v[2],
+        factor * v[3],
+        factor * v[4],
+        factor * v[5],
+    )
 
 
 @inline

@@ -19,6 +19,7 @@ from offline.reference.hexahedra import (
     GAUSS,
     WEIGHT,
     add,
+    add_mean_stress,
     add_stress,
     dot,
     from_gradients,
@@ -27,7 +28,11 @@ from offline.reference.hexahedra import (
     half_times,
     inline,
     load6,
+    mean_strain,
+    plus,
+    row,
     scaled,
+    scaled_by,
     scatter,
     store6,
     strain,
@@ -82,6 +87,7 @@ class LawTable(NamedTuple):
     diagonal: np.ndarray  # (n_phases,) bool: only the diagonal of frame is not zero
     frame: np.ndarray  # (n_phases, 6, 6)
     stiffness: np.ndarray  # (n_phases, 6, 6) on unit voxels
+    dilatation: np.ndarray  # (1, 2, 6) vectors a and b of `offline.reference.hexahedra`
 
 
 @kernel
@@ -115,11 +121,24 @@ def _forces(mesh, c, g, d, w, q, behind):
         scatter(q, mesh.nodes, mesh.real, g, 0, 8, 0, w)
 
 
+@inline
+def _with_mean_dilatation(eps, a, b, mean):
+    """Strain whose volume change is `mean`."""
+    return plus(eps, mean - dot(a, eps), b)
+
+
+@inline
+def _add_with_mean_dilatation(t, point, sig, a, share):
+    """The transpose of `_with_mean_dilatation`, less the part of the mean; `share` is b . sig."""
+    add_stress(t, point, plus(sig, 0.0 - share, a))
+
+
 @kernel
 def _apply_slab(mesh, laws, tangent, half, macro, p, q, c, behind, mean):
     w, d, t = np.zeros((24, LANES)), np.zeros((36, LANES)), np.zeros((36, LANES))
     total = np.zeros((6, LANES))
     e_macro = (macro[0], macro[1], macro[2], macro[3], macro[4], macro[5])
+    a, b = row(laws.dilatation, 0, 0), row(laws.dilatation, 0, 1)
     q[mesh.slabs[3, c] : mesh.slabs[4, c]] = 0.0
     for g in range(mesh.slabs[0, c], mesh.slabs[1, c]):
         gather(p, mesh.nodes, g, w)
@@ -128,17 +147,21 @@ def _apply_slab(mesh, laws, tangent, half, macro, p, q, c, behind, mean):
         for k in range(36):
             store(t, k, 0.0)
         sums = zeros6()
-        kind, row = mesh.phase[g], mesh.tangent_row[g]
+        kind, first = mesh.phase[g], mesh.tangent_row[g]
+        dilatation, shares = dot(a, mean_strain(d)), lane(0.0)
         for point in range(GAUSS):
-            eps = sum(strain(d, point), e_macro)
-            if row < 0:
+            eps = sum(_with_mean_dilatation(strain(d, point), a, b, dilatation), e_macro)
+            if first < 0:
                 sig = times(laws.stiffness, kind, eps)
             elif half:
-                sig = half_times(tangent, row + HALF * point, eps)
+                sig = half_times(tangent, first + HALF * point, eps)
             else:
-                sig = full_times(tangent, row + FULL * point, eps)
+                sig = full_times(tangent, first + FULL * point, eps)
             sums = sum(sums, sig)
-            add_stress(t, point, sig)
+            share = dot(b, sig)
+            shares = shares + share
+            _add_with_mean_dilatation(t, point, sig, a, share)
+        add_mean_stress(t, scaled_by(shares, a))
         count = load(mesh.real, g)
         _store_sums(total, count, sums)
         _forces(mesh, c, g, t, w, q, behind)
@@ -294,8 +317,10 @@ def _call_law(mesh, laws, g, state_n, state, s):
 @kernel
 def _evaluate_group(mesh, laws, g, macro, thermal, compliance, half, state_n, state, tangent, s):
     """Strains in ``s.d`` to dual gradients in ``s.t`` and means; returns the failed lanes."""
-    kind, row, failed = mesh.phase[g], mesh.tangent_row[g], 0
-    linear = row < 0
+    kind, first, failed = mesh.phase[g], mesh.tangent_row[g], 0
+    linear = first < 0
+    a, b = row(laws.dilatation, 0, 0), row(laws.dilatation, 0, 1)
+    dilatation, shares = dot(a, mean_strain(s.d)), lane(0.0)
     e_macro = (macro[0], macro[1], macro[2], macro[3], macro[4], macro[5])
     warm = (
         0.0 - thermal[kind, 0],
@@ -307,7 +332,8 @@ def _evaluate_group(mesh, laws, g, macro, thermal, compliance, half, state_n, st
     )
     if not linear:
         for point in range(GAUSS):
-            eps = sum(sum(strain(s.d, point), e_macro), warm)
+            eps = _with_mean_dilatation(strain(s.d, point), a, b, dilatation)
+            eps = sum(sum(eps, e_macro), warm)
             store6(s.strain, 6 * point, _to_law(laws, kind, eps))
         failed = _call_law(mesh, laws, g, state_n, state, s)
     for k in range(36):
@@ -315,7 +341,7 @@ def _evaluate_group(mesh, laws, g, macro, thermal, compliance, half, state_n, st
     eps_sum, sig_sum = zeros6(), zeros6()
     stored, dissipated, work, size = lane(0.0), lane(0.0), lane(0.0), lane(0.0)
     for point in range(GAUSS):
-        eps = sum(strain(s.d, point), e_macro)
+        eps = sum(_with_mean_dilatation(strain(s.d, point), a, b, dilatation), e_macro)
         if linear:
             acting = sum(eps, warm)
             sig = times(laws.stiffness, kind, acting)
@@ -325,11 +351,14 @@ def _evaluate_group(mesh, laws, g, macro, thermal, compliance, half, state_n, st
             stored = stored + load(s.energy, 2 * point)
             dissipated = dissipated + load(s.energy, 2 * point + 1)
             entries = HALF if half else FULL
-            _pack(laws, kind, s.tangent, 36 * point, half, tangent, row + entries * point)
+            _pack(laws, kind, s.tangent, 36 * point, half, tangent, first + entries * point)
         eps_sum, sig_sum = sum(eps_sum, eps), sum(sig_sum, sig)
         work = work + dot(sig, eps)
         size = size + dot(sig, times(compliance, 0, sig))
-        add_stress(s.t, point, sig)
+        share = dot(b, sig)
+        shares = shares + share
+        _add_with_mean_dilatation(s.t, point, sig, a, share)
+    add_mean_stress(s.t, scaled_by(shares, a))
     store6(s.mean, 0, eps_sum)
     store6(s.mean, 6, sig_sum)
     store(s.mean, 12, stored)

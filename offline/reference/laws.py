@@ -3,7 +3,8 @@ r"""The phases' laws as arrays for the kernels, on a cell mapped to unit voxels.
 With the edges of a voxel as rows of A (positions :math:`x = A^T \xi`) and covariant displacements
 :math:`\hat u = A u`, strains are :math:`\varepsilon = A^{-1} \hat\varepsilon A^{-T}`, in Mandel
 form ``eps = P eps_hat``. A law in a frame turned by R sees ``F eps_hat`` with ``F = R^T P``;
-stresses and tangents go back as ``F^T sig`` and ``F^T C F``.
+stresses and tangents go back as ``F^T sig`` and ``F^T C F``. The volume change of strains on unit
+voxels is ``(P^T 1) . eps_hat`` with 1 the unit tensor; ``P^-1 1 / 3`` has a volume change of one.
 """
 
 from __future__ import annotations
@@ -84,7 +85,9 @@ class CellLaws:
     from_unit: np.ndarray
 
     @classmethod
-    def of(cls, rve: Rve, laws: tuple[PhaseLaw, ...], present: np.ndarray) -> CellLaws:
+    def of(
+        cls, rve: Rve, laws: tuple[PhaseLaw, ...], present: np.ndarray, element: str
+    ) -> CellLaws:
         """Lay out; compiles the laws that are `present` (n_phases,) and were not compiled yet."""
         n = len(laws)
         turns = np.tile(np.eye(6), (n, 1, 1))
@@ -113,6 +116,7 @@ class CellLaws:
             diagonal=off_diagonal == 0.0,
             frame=np.ascontiguousarray(frame),
             stiffness=np.ascontiguousarray(from_unit.T @ stiffness @ from_unit),
+            dilatation=dilatation(from_unit, element),
         )
         used_laws = [law for law, used in zip(laws, present, strict=True) if used]
         return cls(
@@ -128,6 +132,13 @@ class CellLaws:
     def reference_temperature(self) -> np.ndarray:
         """Of zero thermal strain (n_phases,)."""
         return np.array([law.reference_temperature for law in self.laws])
+
+
+def dilatation(from_unit: np.ndarray, element: str) -> np.ndarray:
+    """Vectors a and b (1, 2, 6) of `offline.reference.hexahedra`; zero for the full element."""
+    unit = np.array([1.0, 1.0, 1.0, 0.0, 0.0, 0.0])
+    pair = np.stack([from_unit.T @ unit, np.linalg.solve(from_unit, unit) / 3.0])
+    return np.asarray(pair if element == "b-bar" else np.zeros_like(pair))[None]
 
 
 def is_linear(law: PhaseLaw) -> bool:

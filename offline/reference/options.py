@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 from matnet.errors import ParameterError
 
-__all__ = ["ReferenceOptions"]
+__all__ = ["ELEMENTS", "ReferenceOptions"]
+
+ELEMENTS = ("b-bar", "full")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +29,9 @@ class ReferenceOptions:
         Iterations of the linear solver per Newton iteration.
     max_halvings : int
         How often a step that fails may be halved.
+    element : {"b-bar", "full"}
+        With the mean dilatation of the voxel at all its integration points, which keeps coarse
+        cells from locking in plastic flow; or the plain element, that of `matnet homogenize`.
     tangent : bool
         Whether to compute the macroscopic tangent of every step: six linear solves more.
     allow_disconnected : bool
@@ -44,6 +49,7 @@ class ReferenceOptions:
     max_iterations: int = 25
     max_linear: int = 500
     max_halvings: int = 8
+    element: str = "b-bar"
     tangent: bool = False
     allow_disconnected: bool = False
     threads: int | None = None
@@ -51,6 +57,10 @@ class ReferenceOptions:
     def __post_init__(self) -> None:
         if not 0.0 < self.tol < 1.0:
             raise ParameterError(f"tol is {self.tol}, expected a number between 0 and 1.")
+        if self.element not in ELEMENTS:
+            raise ParameterError(
+                f"element is '{self.element}', expected one of {', '.join(ELEMENTS)}."
+            )
         for name, least in (
             ("max_iterations", 1),
             ("max_linear", 1),

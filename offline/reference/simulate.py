@@ -92,8 +92,8 @@ def simulate(
 ) -> ReferenceResult:
     """Drive a periodic cell along a path, with the laws evaluated at every integration point.
 
-    The discretisation is that of `offline.homogenization`: a trilinear hexahedron per voxel, 2x2x2
-    Gauss points. docs/reference.md has the equations.
+    A trilinear hexahedron per voxel with 2x2x2 Gauss points, as in `offline.homogenization`, and by
+    default with mean dilatation (`ReferenceOptions.element`). docs/reference.md has the equations.
 
     Parameters
     ----------
@@ -131,7 +131,11 @@ def simulate(
     """
     options = ReferenceOptions() if options is None else options
     cell = NonlinearCell(
-        rve, phases, threads=options.n_threads, allow_disconnected=options.allow_disconnected
+        rve,
+        phases,
+        threads=options.n_threads,
+        allow_disconnected=options.allow_disconnected,
+        element=options.element,
     )
     record = _Record(cell, path, options, memory_estimate(rve, phases))
     stepper = Stepper(cell, path, options)

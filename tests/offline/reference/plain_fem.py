@@ -43,9 +43,12 @@ class PlainJ2:
 
 
 class PlainMesh:
-    """Parallelepiped voxels as hexahedra with 2x2x2 Gauss points, B from physical gradients."""
+    """Parallelepiped voxels as hexahedra with 2x2x2 Gauss points, B from physical gradients.
 
-    def __init__(self, phases, cell, laws):
+    With mean dilatation unless `full` (Hughes 1987, section 4.5).
+    """
+
+    def __init__(self, phases, cell, laws, full=False):
         shape = np.array(phases.shape)
         self.edges = np.asarray(cell, dtype=float) / shape[:, None]
         numbers = np.arange(np.prod(shape + 1)).reshape(shape + 1)
@@ -58,6 +61,9 @@ class PlainMesh:
         self.laws = laws
         points = 0.5 + np.array(corners) / 3**0.5 - 0.5 / 3**0.5
         self.b = np.stack([self._b(point, corners) for point in points])  # (8, 6, 24)
+        if not full:
+            volume = self.b[:, :3].sum(axis=1)
+            self.b[:, :3] += (volume.mean(axis=0) - volume)[:, None] / 3
         self.weight = np.linalg.det(self.edges) / 8
         self.volume = np.linalg.det(np.asarray(cell, dtype=float))
         self.state = np.zeros((len(voxels), 8, 7))

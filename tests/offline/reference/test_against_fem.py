@@ -47,13 +47,15 @@ def mixed_path(stress_controlled):
     )
 
 
+@pytest.mark.parametrize("element", ["b-bar", "full"])
 @pytest.mark.parametrize("cell", [BOX, SKEW], ids=["box", "skew"])
 @pytest.mark.parametrize("controlled", [(0, 0, 0, 0, 0, 0), (0, 1, 1, 0, 1, 0)], ids=["E", "mixed"])
-def test_random_voxels_follow_an_assembled_computation(cell, controlled):
+def test_random_voxels_follow_an_assembled_computation(cell, controlled, element):
     path = mixed_path(np.array(controlled, dtype=bool))
     rve = random_cell(cell)
-    found = simulate(rve, LAWS, path, options=TIGHT).response
-    mesh = PlainMesh(rve.phases, cell, PLAIN)
+    options = ReferenceOptions(tol=1e-10, element=element)
+    found = simulate(rve, LAWS, path, options=options).response
+    mesh = PlainMesh(rve.phases, cell, PLAIN, full=element == "full")
     strains, stresses = drive_plain(mesh, cell, path.target[1:], controlled)
     np.testing.assert_allclose(found.stress[1:], stresses, atol=1e-8 * np.abs(stresses).max())
     np.testing.assert_allclose(found.strain[1:], strains, atol=1e-8 * np.abs(strains).max())
@@ -171,12 +173,13 @@ def _points(box):
 
 @pytest.mark.filterwarnings("ignore")  # the form compiler of old dolfinx warns and leaks files
 def test_random_voxels_follow_dolfinx():
-    """Periodic cell, one hexahedron per voxel, mixed control."""
+    """Periodic cell, one hexahedron per voxel in full integration, mixed control."""
     pytest.importorskip("dolfinx", reason="dolfinx is not installed (apt: python3-dolfinx-real)")
     controlled = np.array([0, 1, 1, 0, 0, 1], dtype=bool)
     path = mixed_path(controlled)
     rve = random_cell(BOX, (4, 4, 4))
-    found = simulate(rve, LAWS, path, options=TIGHT).response
+    options = ReferenceOptions(tol=1e-10, element="full")
+    found = simulate(rve, LAWS, path, options=options).response
     mesh = DolfinxMesh(rve.phases, BOX.diagonal(), PLAIN)
     strains, stresses = drive_plain(mesh, BOX, path.target[1:], controlled)
     np.testing.assert_allclose(found.stress[1:], stresses, atol=1e-8 * np.abs(stresses).max())

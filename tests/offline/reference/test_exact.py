@@ -185,7 +185,7 @@ def test_linear_phases_give_the_stiffness_of_homogenize(cell):
     stiffness = [laws["a"].stiffness, laws["b"].stiffness, np.zeros((6, 6))]
     exact = homogenize(rve, stiffness, SolverOptions(residual_tol=1e-11), keep_displacement=True)
     direction = some_direction()
-    options = ReferenceOptions(tol=1e-11, tangent=True)
+    options = ReferenceOptions(tol=1e-11, tangent=True, element="full")
     result = simulate(rve, laws, strain_path(direction, (0.0, 1.0, -2.0)), options=options)
     size = np.abs(exact.stiffness).max()
     for tangent in result.response.tangent:

@@ -13,6 +13,7 @@ from offline.reference import cell as cell_module
 from offline.reference.cell import NonlinearCell
 from offline.reference.newton import CellPoint
 from offline.rve import Rve
+from offline.rve.generators import make
 
 MATRIX = J2(E=1e3, nu=0.3, hardening=Voce(sig_y=8.0, Q=6.0, b=40.0))
 LAWS = {"matrix": MATRIX, "sphere": Elastic(E=1e4, nu=0.2)}
@@ -280,6 +281,7 @@ def test_cells_and_laws_that_do_not_fit_are_refused(change, laws, message):
         ({"max_iterations": 0}, "max_iterations is 0, expected a whole number >= 1"),
         ({"max_halvings": -1}, "max_halvings is -1, expected a whole number >= 0"),
         ({"threads": 0}, "threads is 0"),
+        ({"element": "b"}, "element is 'b', expected one of b-bar, full"),
     ],
 )
 def test_options_out_of_range_are_refused(options, message):
@@ -290,3 +292,21 @@ def test_options_out_of_range_are_refused(options, message):
 def test_point_at_rest_is_zero():
     point = CellPoint(np.zeros((5, 3)))
     assert not point.strain.any() and not point.stress.any() and point.newton == 0
+
+
+def test_mean_dilatation_keeps_coarse_fibre_cells_from_locking():
+    """Flow in the plane between stiff fibres: four times coarser voxels, 6 % against 15 % more."""
+    laws = {
+        "matrix": J2(E=2.1, nu=0.3, hardening=Linear(sig_y=0.029, H=0.05)),
+        "fibre": Elastic(E=72.0, nu=0.22),
+    }
+
+    def stress(n, element):
+        cell = make(name="ud-hexagonal", n=n, volume_fraction=0.5)
+        options = ReferenceOptions(tol=1e-4, element=element)
+        path = paths.uniaxial_stress("11", 0.02, steps=4)
+        return simulate(cell, laws, path, options=options).response.component("11")[1][-1]
+
+    fine = stress(64, "b-bar")
+    assert stress(16, "b-bar") == pytest.approx(fine, rel=0.10)
+    assert stress(16, "full") > 1.15 * fine
