@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matnet.checks import check_material
     from matnet.files import read_network as load
     from matnet.local_fields import LocalFields
-    from matnet.material import Material
+    from matnet.material import Material, load_material
     from matnet.mixed import MixedMaterial
     from matnet.network import Network
     from matnet.online.options import SolverOptions
@@ -39,6 +39,7 @@ __all__ = [
     "drive",
     "elasticity",
     "load",
+    "load_material",
     "paths",
     "phases",
 ]
@@ -57,6 +58,7 @@ _PUBLIC = {
     "drive": ("matnet.point", "drive"),
     "elasticity": ("matnet.elasticity", ""),
     "load": ("matnet.files", "read_network"),
+    "load_material": ("matnet.material", "load_material"),
     "paths": ("matnet.paths", ""),
     "phases": ("matnet.phases", ""),
 }

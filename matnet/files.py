@@ -1,5 +1,7 @@
 """The ``.matnet`` file: a material network as text; docs/matnet-file.md holds the grammar.
 
+It may hold a law for each phase; what of the file concerns them is in `matnet.law_blocks`.
+
 Files carry no dates or host names, so equal networks give equal bytes, and numbers have 17
 significant digits, so that reading gives the same bits back.
 """
@@ -9,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +19,14 @@ import numpy as np
 
 from matnet.atomic import whole_file
 from matnet.errors import FileFormatError, MatnetError, ParameterError
+from matnet.law_blocks import LAW_BLOCKS, law_arrays, law_header, take_laws
 from matnet.network import Network
+from matnet.phases import PhaseLaw
 
-__all__ = ["FORMAT_VERSION", "read_network", "write_network"]
+__all__ = ["FORMAT_VERSION", "read_network", "read_network_and_laws", "write_network"]
 
-FORMAT_VERSION = (1, 0)
+FORMAT_VERSION = (1, 1)
+LAWLESS_VERSION = (1, 0)  # what files without laws say, so that older readers take them as theirs
 MAX_BYTES = 16 * 2**20  # a network of depth 10 with rotations takes 0.4 MB
 
 # block name -> (type, columns); rotations are row by row
@@ -42,16 +47,26 @@ FIRST_LINE = re.compile(r"matnet ([0-9]{1,4})\.([0-9]{1,4})")
 LAST_LINE = re.compile(r"sha256 ([0-9a-f]{64})")
 
 
-def write_network(path: str | Path, network: Network) -> None:
-    """Write `network` to `path`, whole or not at all.
+def write_network(
+    path: str | Path, network: Network, laws: Mapping[str, PhaseLaw] | None = None
+) -> None:
+    """Write `network`, and the laws of its phases if given, to `path`, whole or not at all.
+
+    `laws` has a law for each phase in the network's order, as `Material.phases`, whose method
+    `Material.save` is the usual way to write them.
 
     Raises
     ------
     ParameterError
-        The file cannot be written, a name holds a line break, or the card holds something that
-        JSON cannot.
+        The file cannot be written, a name holds a line break, the card holds something that
+        JSON cannot, or a law has no table that gives it back.
     """
-    body = "\n".join([*_header_lines(network), *_block_lines(network), ""]).encode("utf-8")
+    if laws is not None and tuple(laws) != network.phase_names:
+        raise ParameterError(
+            f"laws came for {', '.join(laws)}, expected {', '.join(network.phase_names)}."
+        )
+    lines = [*_header_lines(network, laws), *_block_lines(network, laws), ""]
+    body = "\n".join(lines).encode("utf-8")
     checksum = f"sha256 {hashlib.sha256(body).hexdigest()}\n".encode()
     try:
         with whole_file(path) as beside:
@@ -61,7 +76,20 @@ def write_network(path: str | Path, network: Network) -> None:
 
 
 def read_network(path: str | Path) -> Network:
-    """Read the network in the ``.matnet`` file at `path`.
+    """Read the network in the ``.matnet`` file at `path`; its laws are checked, then left out.
+
+    Raises
+    ------
+    FileFormatError
+        Anything is wrong with the file; the message starts with its name and gives the line.
+    """
+    return read_network_and_laws(path)[0]
+
+
+def read_network_and_laws(path: str | Path) -> tuple[Network, dict[str, PhaseLaw] | None]:
+    """Read the network in the file at `path`, and its laws by phase, None if it has none.
+
+    `matnet.load_material` makes a material of both.
 
     Raises
     ------
@@ -71,7 +99,7 @@ def read_network(path: str | Path) -> Network:
     source = Path(path)
     try:
         lines = _Lines(_checked_text(_read_bytes(source)))
-        return _network(lines)
+        return _network_and_laws(lines)
     except (_Wrong, MatnetError) as wrong:
         raise FileFormatError(f"{source.name}: {wrong}") from None
 
@@ -83,8 +111,8 @@ class _Wrong(Exception):
 # writing
 
 
-def _header_lines(network: Network) -> Iterator[str]:
-    yield "matnet {}.{}".format(*FORMAT_VERSION)
+def _header_lines(network: Network, laws: Mapping[str, PhaseLaw] | None) -> Iterator[str]:
+    yield "matnet {}.{}".format(*(LAWLESS_VERSION if laws is None else FORMAT_VERSION))
     yield f"kind = {network.kind}"
     yield f"depth = {network.depth}"
     yield f"phases = {network.n_phases}"
@@ -93,6 +121,7 @@ def _header_lines(network: Network) -> Iterator[str]:
     ):
         yield f"phase.{index}.name = {_one_line('phase name', name)}"
         yield f"phase.{index}.fraction = {fraction:.17g}"
+    yield from law_header(laws or {})
     for key, value in network.card.items():
         if not isinstance(key, str) or " = " in key or not key:
             raise ParameterError(f"card key {key!r}, expected text without ' = '.")
@@ -118,16 +147,20 @@ def _plain_number(value: Any) -> Any:
     raise TypeError(f"objects of type {type(value).__name__} have no JSON form")
 
 
-def _block_lines(network: Network) -> Iterator[str]:
+def _block_lines(network: Network, laws: Mapping[str, PhaseLaw] | None) -> Iterator[str]:
     for name, (kind, columns) in BLOCKS.items():
         array = getattr(network, name)
-        if array is None:
-            continue
-        rows = array.reshape(-1, columns)
-        yield f"block {name} {kind} {rows.shape[0]} {columns}"
-        form = "{:d}" if kind == "integer" else "{:.17g}"
-        for row in rows.tolist():
-            yield " ".join(form.format(number) for number in row)
+        if array is not None:
+            yield from _block(name, kind, array.reshape(-1, columns))
+    for name, array in law_arrays(laws or {}):
+        yield from _block(name, "real", array)
+
+
+def _block(name: str, kind: str, rows: np.ndarray) -> Iterator[str]:
+    yield f"block {name} {kind} {rows.shape[0]} {rows.shape[1]}"
+    form = "{:d}" if kind == "integer" else "{:.17g}"
+    for row in rows.tolist():
+        yield " ".join(form.format(number) for number in row)
 
 
 # reading
@@ -184,16 +217,19 @@ class _Lines:
         return _Wrong(f"line {self.at}: {text}")
 
 
-def _network(lines: _Lines) -> Network:
-    newer = _read_version(lines)
+def _network_and_laws(lines: _Lines) -> tuple[Network, dict[str, PhaseLaw] | None]:
+    version = _read_version(lines)
+    newer = version > FORMAT_VERSION  # its additions may be skipped
     header = _read_header(lines)
-    blocks = _read_blocks(lines, newer)
+    names, fractions = _phases(header)
+    with_laws = version > LAWLESS_VERSION
+    blocks = _read_blocks(lines, _known_blocks(len(names) if with_laws else 0), newer)
     kind = _take(header, "kind")
     depth = _whole(header, "depth")
-    names, fractions = _phases(header)
     card = _card(header)
+    laws = take_laws(header, blocks, names) if with_laws else None
     if header and not newer:
-        raise _Wrong(f"unknown header key '{next(iter(header))}'.")
+        raise _Wrong(f"unknown header key '{_shown(next(iter(header)))}'.")
     rotations = blocks.get("rotations")
     network = Network(
         kind=kind,  # type: ignore[arg-type]  # Network checks it
@@ -207,11 +243,20 @@ def _network(lines: _Lines) -> Network:
         card=card,
     )
     _require_fractions(network, fractions)
-    return network
+    return network, laws
 
 
-def _read_version(lines: _Lines) -> bool:
-    """Whether the file is of a later minor version, whose additions may be skipped."""
+def _known_blocks(n_phases: int) -> dict[str, tuple[str, int]]:
+    """Block name -> type and columns, those of the laws of `n_phases` phases included."""
+    of_laws = {
+        f"phase.{i}.{name}": ("real", columns)
+        for i in range(n_phases)
+        for name, columns in LAW_BLOCKS.items()
+    }
+    return BLOCKS | of_laws
+
+
+def _read_version(lines: _Lines) -> tuple[int, int]:
     found = FIRST_LINE.fullmatch(lines.next())
     if found is None:
         raise lines.wrong("expected 'matnet' and a version such as 1.0.")
@@ -221,7 +266,7 @@ def _read_version(lines: _Lines) -> bool:
             f"format version {version[0]}.{version[1]}, this matnet reads {FORMAT_VERSION[0]}.x. "
             "Use the matnet that wrote it, or a later one."
         )
-    return version > FORMAT_VERSION
+    return version
 
 
 def _read_header(lines: _Lines) -> dict[str, str]:
@@ -236,30 +281,39 @@ def _read_header(lines: _Lines) -> dict[str, str]:
     return header
 
 
-def _read_blocks(lines: _Lines, newer: bool) -> dict[str, np.ndarray]:
+def _read_blocks(
+    lines: _Lines, known: Mapping[str, tuple[str, int]], newer: bool
+) -> dict[str, np.ndarray]:
     blocks: dict[str, np.ndarray] = {}
     while lines.left():
         name, kind, rows, columns = _block_head(lines)
         if name in blocks:
             raise lines.wrong(f"block '{name}' comes twice.")
-        if name in BLOCKS and (kind, columns) != BLOCKS[name]:
-            wanted = "{} with {} columns".format(*BLOCKS[name])
+        if name in known and (kind, columns) != known[name]:
+            wanted = "{} with {} columns".format(*known[name])
             raise lines.wrong(
                 f"block '{name}' is {kind} with {columns} columns, expected {wanted}."
             )
-        if name not in BLOCKS and not newer:
-            raise lines.wrong(f"block '{name}' is unknown, expected one of {', '.join(BLOCKS)}.")
+        if name not in known and not newer:
+            raise lines.wrong(f"block '{name}' is unknown, expected one of {', '.join(known)}.")
         if rows > lines.left():
             raise lines.wrong(f"block '{name}' has {rows} rows, but {lines.left()} lines follow.")
         table = _read_rows(lines, name, kind, rows, columns)
-        if kind == "real" and name in BLOCKS and not (np.abs(table) <= 1.0 + 1e-6).all():
-            raise lines.wrong(f"block '{name}' holds a number beyond [-1, 1].")
-        if name in BLOCKS:
+        if kind == "real" and name in known:
+            _require_bounded(lines, name, table)
+        if name in known:
             blocks[name] = table
     missing = [name for name in BLOCKS if name not in blocks and name not in OPTIONAL_BLOCKS]
     if missing:
         raise _Wrong(f"block '{missing[0]}' is missing.")
     return blocks
+
+
+def _require_bounded(lines: _Lines, name: str, table: np.ndarray) -> None:
+    if name in BLOCKS and not (np.abs(table) <= 1.0 + 1e-6).all():
+        raise lines.wrong(f"block '{name}' holds a number beyond [-1, 1].")
+    if not np.isfinite(table).all():
+        raise lines.wrong(f"block '{name}' holds a number that is too large.")
 
 
 def _block_head(lines: _Lines) -> tuple[str, str, int, int]:

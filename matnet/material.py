@@ -5,12 +5,14 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from matnet.elasticity import orthotropic_constants
-from matnet.errors import ParameterError, RangeWarning, require_shape
+from matnet.errors import FileFormatError, ParameterError, RangeWarning, require_shape
+from matnet.files import read_network_and_laws, write_network
 from matnet.network import Network
 from matnet.online import solvers
 from matnet.online.layout import HEADER, StateLayout
@@ -19,7 +21,7 @@ from matnet.online.solution import Solution, Status
 from matnet.phases import PhaseLaw, Void
 from matnet.phases.base import require_time_step, temperatures
 
-__all__ = ["Material", "Status", "Update"]
+__all__ = ["Material", "Status", "Update", "load_material"]
 
 
 class Update(NamedTuple):
@@ -106,6 +108,19 @@ class Material:
             children=np.empty((0, 2), dtype=np.int64),
         )
         return cls(network=point, phases={"solid": law})
+
+    def save(self, path: str | Path) -> None:
+        """Write the network with its laws to a ``.matnet`` file, from which `load_material` reads.
+
+        The file is whole or not there; `options` are not in it. `Network.save` writes the network
+        alone.
+
+        Raises
+        ------
+        ParameterError
+            The file cannot be written, or a law has no table, as a `UserLaw`.
+        """
+        write_network(path, self.network, self.phases)
 
     def with_options(self, **options: Any) -> Material:
         """A copy with other `SolverOptions`, such as ``tol=1e-10``."""
@@ -200,6 +215,24 @@ class Material:
     def __str__(self) -> str:
         laws = ", ".join(f"{name}: {law!r}" for name, law in self.phases.items())
         return f"{self.network.kind.upper()} material, {laws}"
+
+
+def load_material(path: str | Path) -> Material:
+    """Read a material from a ``.matnet`` file with laws, as `Material.save` writes it.
+
+    Raises
+    ------
+    FileFormatError
+        The file is wrong or holds no laws.
+    """
+    network, laws = read_network_and_laws(path)
+    if laws is None:
+        names = ", ".join(network.phase_names)
+        raise FileFormatError(
+            f"{Path(path).name}: holds a network without laws for {names}. Read it with "
+            "matnet.load, and give laws with network.with_phases."
+        )
+    return Material(network=network, phases=laws)
 
 
 def _rebuild(network: Network, phases: dict[str, PhaseLaw], options: SolverOptions) -> Material:

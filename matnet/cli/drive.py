@@ -13,6 +13,7 @@ import numpy as np
 import matnet
 from matnet.atomic import whole_file
 from matnet.cli.console import check_picture, check_writable, json_option, print_json, print_table
+from matnet.cli.laws import network_and_laws
 from matnet.cli.origin import origin
 from matnet.errors import ConvergenceError, MissingExtraError, ParameterError, RangeWarning
 from matnet.mandel import COMPONENTS, component_index
@@ -30,9 +31,8 @@ NOISE = 1e-8  # share of the largest value below which differences are the solve
 @click.option(
     "--phases",
     "phases_path",
-    required=True,
     type=click.Path(path_type=Path),
-    help="TOML file with a law per phase; see docs/phases.md.",
+    help="TOML file with a law per phase; see docs/phases.md.  [default: the laws in FILE]",
 )
 @click.option(
     "--path",
@@ -65,7 +65,7 @@ NOISE = 1e-8  # share of the largest value below which differences are the solve
 @json_option
 def command(
     file: Path,
-    phases_path: Path,
+    phases_path: Path | None,
     path_file: Path | None,
     load: str | None,
     show: str | None,
@@ -77,7 +77,7 @@ def command(
     force: bool,
     as_json: bool,
 ) -> None:
-    """Drive a material point: the network in FILE with the laws in a phases file.
+    """Drive a material point: the network in FILE with its laws, or those in a phases file.
 
     Prints strain, stress and moduli along the path; stresses have the unit of the moduli.
     """
@@ -86,8 +86,7 @@ def command(
             check_writable(wanted, force)
     if plot is not None:
         check_picture(plot, force)
-    network = matnet.load(file)
-    laws = matnet.phases.read_phases(phases_path, network.phase_names)
+    network, laws = network_and_laws(file, phases_path)
     path = chosen_path(path_file, load)
     shown = COMPONENTS[component_index(show)] if show else path.driven
     with warnings.catch_warnings(record=True) as remarks:
@@ -102,7 +101,7 @@ def command(
         if not partial or len(stopped.result.time) < 2:
             raise
         failed, response = stopped, stopped.result
-    record = origin(file, phases_path, *([path_file] if path_file else []))
+    record = origin(*(source for source in (file, phases_path, path_file) if source is not None))
     if failed is not None:
         record["stopped"] = str(failed)
     if out is not None:

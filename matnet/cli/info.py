@@ -14,24 +14,25 @@ from matnet.cli.console import json_option, print_json, print_table
 
 if TYPE_CHECKING:
     from matnet.network import Network
+    from matnet.phases import PhaseLaw
 
 
 @click.command("info")
 @click.argument("file", type=click.Path(path_type=Path))
 @json_option
 def command(file: Path, as_json: bool) -> None:
-    """Show the network in FILE: tree, phases, volume fractions and accuracy card."""
-    from matnet.files import read_network
+    """Show the network in FILE: tree, phases, volume fractions, laws and accuracy card."""
+    from matnet.files import read_network_and_laws
 
-    network = read_network(file)
+    network, laws = read_network_and_laws(file)
     if as_json:
-        print_json(as_dict(file, network))
+        print_json(as_dict(file, network, laws))
     else:
-        print_tables(file, network)
+        print_tables(file, network, laws)
 
 
-def as_dict(file: Path, network: Network) -> dict[str, Any]:
-    """The network for machines."""
+def as_dict(file: Path, network: Network, laws: dict[str, PhaseLaw] | None) -> dict[str, Any]:
+    """The network for machines; laws null if the file has none."""
     return {
         "file": str(file),
         "kind": network.kind,
@@ -42,11 +43,17 @@ def as_dict(file: Path, network: Network) -> dict[str, Any]:
             {"name": name, "fraction": fraction, "base_nodes": count}
             for name, fraction, count in phase_rows(network)
         ],
+        "laws": None if laws is None else {name: table_of(law) for name, law in laws.items()},
         "card": network.card,
     }
 
 
-def print_tables(file: Path, network: Network) -> None:
+def table_of(law: PhaseLaw) -> dict[str, Any]:
+    """The keys of a law in a phases file."""
+    return {"law": law.law, **law.to_table()}
+
+
+def print_tables(file: Path, network: Network, laws: dict[str, PhaseLaw] | None) -> None:
     """The network for people."""
     print_table(
         str(file),
@@ -66,8 +73,11 @@ def print_tables(file: Path, network: Network) -> None:
         ("phase", "volume fraction", "base nodes"),
         [(name, f"{100.0 * f:.3f} %", count) for name, f, count in phase_rows(network)],
     )
+    if laws is not None:
+        rows = [(name, law_text(table_of(law))) for name, law in laws.items()]
+        print_table("laws in the file", ("phase", "law"), rows)
     card = dict(network.card)
-    verdict, laws = verdict_rows(card.get("inelastic"))
+    verdict, judged = verdict_rows(card.get("inelastic"))
     if verdict:
         del card["inelastic"]
     if card:
@@ -75,7 +85,7 @@ def print_tables(file: Path, network: Network) -> None:
     if verdict:
         columns = ("path", "error", "peak stress")
         print_table("against full-field simulation (matnet verify)", columns, verdict)
-        print_table("which was made with", ("phase", "law"), laws)
+        print_table("which was made with", ("phase", "law"), judged)
 
 
 def phase_rows(network: Network) -> list[tuple[str, float, int]]:

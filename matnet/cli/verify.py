@@ -20,6 +20,7 @@ from matnet.cli.console import (
 )
 from matnet.cli.console import progress as bars_on_stderr
 from matnet.cli.fit import Bars
+from matnet.cli.laws import network_and_laws
 from matnet.cli.origin import origin
 from matnet.cli.reference import element_option
 from matnet.cli.rve_hints import hint_options, reading_hints
@@ -44,9 +45,9 @@ SETS = ("default", "six")
 @click.option(
     "--phases",
     "phases_path",
-    required=True,
     type=click.Path(path_type=Path),
-    help="TOML file with a law per phase, for both sides; see docs/phases.md.",
+    help="TOML file with a law per phase, for both sides; see docs/phases.md.  "
+    "[default: the laws in FILE]",
 )
 @click.option(
     "--paths",
@@ -125,7 +126,7 @@ SETS = ("default", "six")
 def command(
     file: Path,
     rve_path: Path,
-    phases_path: Path,
+    phases_path: Path | None,
     chosen: tuple[str, ...],
     strain: float,
     steps: int,
@@ -150,6 +151,7 @@ def command(
 
     Prints the relative error of the stress along each path, and how much faster the network is.
     """
+    from matnet.files import read_network_and_laws, write_network
     from offline.reference import ReferenceOptions, memory_estimate
     from offline.rve import read
     from offline.verification import ReferenceStore, refined, verify
@@ -158,8 +160,7 @@ def command(
         check_picture(plot, force)
     if write:
         check_writable(file, force=True)
-    network = matnet.load(file)
-    laws = matnet.phases.read_phases(phases_path, network.phase_names)
+    network, laws = network_and_laws(file, phases_path)
     paths = chosen_paths(chosen, strain, steps, duration)
     rve = read(rve_path, **reading_hints(hints))
     options = ReferenceOptions(
@@ -187,9 +188,10 @@ def command(
     for remark in verdict.warnings:
         print(f"Warning: {remark}", file=sys.stderr)
     if plot is not None:
-        draw(verdict, unit, plot, origin(file, rve_path, phases_path))
+        sources = [file, rve_path, *([phases_path] if phases_path else [])]
+        draw(verdict, unit, plot, origin(*sources))
     if write and not verdict.incomplete:
-        verdict.judged_network().save(file)
+        write_network(file, verdict.judged_network(), read_network_and_laws(file)[1])
     if as_json:
         print_json(verdict.as_dict())
     else:

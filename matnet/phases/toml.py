@@ -40,7 +40,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-__all__ = ["LAWS", "read_phases", "write_phases"]
+__all__ = ["LAWS", "law_from_table", "read_phases", "write_phases"]
 
 LAWS: dict[str, type[PhaseLaw]] = {
     cls.law: cls
@@ -165,14 +165,28 @@ def _law(key: str, table: Any) -> PhaseLaw:
     known = ", ".join(LAWS)
     if law is None:
         raise ParameterError(f"table [{key}] has no key 'law', expected one of {known}.")
-    if not isinstance(law, str) or law not in LAWS:
+    if not isinstance(law, str):
         raise ParameterError(f"table [{key}]: law {law!r} is unknown, expected one of {known}.")
-    fields = getattr(LAWS[law], "__dataclass_fields__", {})  # a law may have such a key itself
-    thermal = {k: parameters.pop(k) for k in THERMAL_KEYS if k in table and k not in fields}
     try:
-        return expanded(LAWS[law].from_table(parameters), thermal)
+        return law_from_table(law, parameters)
     except (ParameterError, ShapeError) as wrong:
         raise ParameterError(f"table [{key}]: {wrong}") from None
+
+
+def law_from_table(law: str, table: Mapping[str, Any]) -> PhaseLaw:
+    """The law of this word with the keys of its table, thermal expansion included.
+
+    Raises
+    ------
+    ParameterError, ShapeError
+        No law has this name, or its table is wrong.
+    """
+    if law not in LAWS:
+        raise ParameterError(f"law {law!r} is unknown, expected one of {', '.join(LAWS)}.")
+    fields = getattr(LAWS[law], "__dataclass_fields__", {})  # a law may have such a key itself
+    thermal = {k: table[k] for k in THERMAL_KEYS if k in table and k not in fields}
+    own = {key: value for key, value in table.items() if key not in thermal}
+    return expanded(LAWS[law].from_table(own), thermal)
 
 
 def _quoted(text: str) -> str:

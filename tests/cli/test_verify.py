@@ -7,7 +7,9 @@ import pytest
 
 import matnet
 from matnet.cli.app import run
+from matnet.files import read_network_and_laws
 from matnet.network import Network
+from matnet.phases import read_phases
 from offline.rve import Rve, write
 
 PHASES = """
@@ -149,6 +151,15 @@ def test_picture_is_drawn_and_not_overwritten(cell, capsys):
     assert verify("stiff.matnet", *options) == 2
     assert "v.png: exists already" in capsys.readouterr().err
     assert verify("stiff.matnet", *options, "--force") == 0
+
+
+def test_laws_of_the_file_are_taken_and_kept():
+    laws = read_phases("phases.toml", ("matrix", "fibre"))
+    layers(0.4).with_phases(**laws).save("laws.matnet")
+    options = ["--paths", "pull.csv", "--no-timing", "--write"]
+    assert run(["verify", "laws.matnet", "--rve", "cell.npz", *options]) == 0
+    network, kept = read_network_and_laws("laws.matnet")
+    assert kept == laws and len(network.card["inelastic"]["paths"]) == 1
 
 
 @pytest.mark.parametrize(

@@ -241,8 +241,8 @@ def test_text_that_is_not_utf8_is_named(small):
 
 def test_additions_of_a_later_minor_version_are_skipped(small):
     path, body = small
-    newer = body.replace(b"matnet 1.0", b"matnet 1.1", 1)
-    newer = newer.replace(b"depth = 2", b"depth = 2\nphase.1.law = j2\ncolour = red", 1)
+    newer = body.replace(b"matnet 1.0", b"matnet 1.2", 1)
+    newer = newer.replace(b"depth = 2", b"depth = 2\nphase.1.grain = 7\ncolour = red", 1)
     newer += b"block moduli real 2 2\n1 2\n3 1e5\n"
     path.write_bytes(signed(newer))
     assert read_network(path) == network(depth=2, **CARD)
