@@ -1,0 +1,19 @@
+/* The tree solver and all phase laws for 1 point. */
+#define MATNET_LANES 1
+
+#include <math.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "law.h"
+#include "material.h"
+
+/* each needs the ones above it */
+#include "solver/lane.h"
+#include "solver/sweeps.h"
+#include "solver/phases.h"
+#include "solver/newton.h"
+#include "solver/batch.h"
+
+#include "laws/laws.c"
