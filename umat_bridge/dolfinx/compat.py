@@ -1,0 +1,175 @@
+"""All differences between dolfinx 0.5 and 0.11, so that nothing else here asks for a version."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import basix
+import dolfinx.fem.petsc
+import numpy as np
+import ufl
+from dolfinx import fem
+from petsc4py import PETSc
+
+__all__ = [
+    "PointExpression",
+    "apply_lifting",
+    "assemble_matrix",
+    "assemble_vector",
+    "bc_dofs",
+    "cell_coordinates",
+    "cell_dofs",
+    "create_matrix",
+    "direct_solver",
+    "function_space",
+    "global_cells",
+    "n_ghost_cells",
+    "n_owned_cells",
+    "original_cells",
+    "petsc_vector",
+    "quadrature_rule",
+    "quadrature_space",
+    "set_bc",
+    "sum_ghosts",
+]
+
+DIRECT_SOLVERS = ("mumps", "superlu_dist", "superlu")
+
+
+def function_space(mesh: Any, family: str, degree: int, size: int = 0) -> Any:
+    """Space of scalars, or of vectors with `size` components."""
+    if hasattr(fem, "functionspace"):  # since 0.7
+        element = (family, degree, (size,)) if size else (family, degree)
+        return fem.functionspace(mesh, element)
+    if size:
+        return fem.VectorFunctionSpace(mesh, (family, degree), dim=size)
+    return fem.FunctionSpace(mesh, (family, degree))
+
+
+def quadrature_space(mesh: Any, degree: int, size: int) -> Any:
+    """Space of `size` numbers at each Gauss point."""
+    try:
+        from basix.ufl import quadrature_element  # since 0.7
+    except ImportError:
+        element = ufl.VectorElement(
+            "Quadrature", mesh.ufl_cell(), degree=degree, dim=size, quad_scheme="default"
+        )
+        return fem.FunctionSpace(mesh, element)
+    name = mesh.topology.cell_name()
+    element = quadrature_element(name, value_shape=(size,), scheme="default", degree=degree)
+    return fem.functionspace(mesh, element)
+
+
+def quadrature_rule(mesh: Any, degree: int) -> tuple[np.ndarray, np.ndarray]:
+    """Points (n, d) and weights (n,) of the rule that compiled forms use, on the reference cell."""
+    cell = getattr(basix.CellType, mesh.topology.cell_type.name)
+    points, weights = basix.make_quadrature(cell, degree)
+    return np.asarray(points), np.asarray(weights)
+
+
+class PointExpression:
+    """A UFL expression at given points of the reference cell."""
+
+    def __init__(self, expression: Any, points: np.ndarray, mesh: Any) -> None:
+        self._expression = fem.Expression(expression, points)
+        self._mesh, self._n_points = mesh, len(points)
+
+    def __call__(self, cells: np.ndarray) -> np.ndarray:
+        """Values (n_cells, n_points, size) in local cells."""
+        try:
+            values = self._expression.eval(self._mesh, cells)  # since 0.7
+        except TypeError:
+            values = self._expression.eval(cells)
+        return np.asarray(values).reshape(len(cells), self._n_points, -1)
+
+
+def petsc_vector(function: Any) -> Any:
+    """The PETSc vector that shares its memory with a function."""
+    x = function.x
+    return x.petsc_vec if hasattr(x, "petsc_vec") else function.vector  # since 0.8
+
+
+def cell_dofs(space: Any) -> np.ndarray:
+    """Blocked degrees of freedom (n_cells, per cell) of owned and ghost cells."""
+    dofs = space.dofmap.list
+    flat = np.asarray(dofs.array if hasattr(dofs, "array") else dofs)  # until 0.6
+    cells = n_owned_cells(space.mesh) + n_ghost_cells(space.mesh)
+    return flat.reshape(cells, -1)
+
+
+def cell_coordinates(mesh: Any) -> np.ndarray:
+    """Coordinates (n_cells, nodes per cell, 3) of the owned cells' nodes."""
+    nodes = mesh.geometry.dofmap
+    flat = np.asarray(nodes.array if hasattr(nodes, "array") else nodes)  # until 0.6
+    cells = n_owned_cells(mesh)
+    table = flat.reshape(cells + n_ghost_cells(mesh), -1)
+    return np.asarray(mesh.geometry.x[table[:cells]])
+
+
+def n_owned_cells(mesh: Any) -> int:
+    """Number of cells that this rank owns; they come first."""
+    return int(mesh.topology.index_map(mesh.topology.dim).size_local)
+
+
+def n_ghost_cells(mesh: Any) -> int:
+    """Number of cells that this rank only sees."""
+    return int(mesh.topology.index_map(mesh.topology.dim).num_ghosts)
+
+
+def global_cells(mesh: Any) -> int:
+    """Number of cells on all ranks."""
+    return int(mesh.topology.index_map(mesh.topology.dim).size_global)
+
+
+def original_cells(mesh: Any) -> np.ndarray:
+    """Number of each owned cell in the mesh as it was read, the same on any number of ranks."""
+    return np.asarray(mesh.topology.original_cell_index)[: n_owned_cells(mesh)].astype(np.int64)
+
+
+def assemble_vector(vector: Any, form: Any) -> None:
+    """Assemble into a vector (n) with ghosts, summed over ranks later by `apply_lifting`."""
+    with vector.localForm() as local:
+        local.set(0.0)
+    fem.petsc.assemble_vector(vector, form)
+
+
+def assemble_matrix(matrix: Any, form: Any, bcs: list[Any]) -> None:
+    """Assemble a matrix with ones on the diagonal of constrained rows."""
+    matrix.zeroEntries()
+    fem.petsc.assemble_matrix(matrix, form, bcs=bcs)
+    matrix.assemble()
+
+
+def apply_lifting(vector: Any, form: Any, bcs: list[Any], x: Any) -> None:
+    """Add the matrix times what the constrained values still have to move."""
+    # by position: the keyword scale became alpha in 0.9
+    fem.petsc.apply_lifting(vector, [form], [bcs], [x], -1.0)
+
+
+def set_bc(vector: Any, bcs: list[Any], x: Any) -> None:
+    """Constrained entries: x minus the prescribed value."""
+    fem.petsc.set_bc(vector, bcs, x, -1.0)
+
+
+def sum_ghosts(vector: Any) -> None:
+    """Add what other ranks assembled to the owner's entries."""
+    vector.ghostUpdate(addv=PETSc.InsertMode.ADD, mode=PETSc.ScatterMode.REVERSE)
+
+
+def create_matrix(form: Any) -> Any:
+    """The PETSc matrix of a bilinear form."""
+    return dolfinx.fem.petsc.create_matrix(form)
+
+
+def direct_solver() -> str | None:
+    """The best sparse factorisation that this PETSc has, None for PETSc's own (serial)."""
+    for name in DIRECT_SOLVERS:
+        if PETSc.Sys.hasExternalPackage(name):
+            return name
+    return None
+
+
+def bc_dofs(bc: Any) -> np.ndarray:
+    """Owned degrees of freedom (unrolled) that a Dirichlet condition prescribes."""
+    dofs, n_owned = getattr(bc, "_cpp_object", bc).dof_indices()
+    return np.asarray(dofs)[:n_owned]
