@@ -1,17 +1,27 @@
 /* What stands between the tree solver and the phase laws.
 
    Lanes. The solver works on MATNET_LANES points at once, the points innermost in every array, so that plain loops over
-   lanes become vector instructions. The same sources are compiled twice: the files lanes_8.c and lanes_1.c define
-   MATNET_LANES and include the solver and laws/laws.c, which includes every law. Hence the rules for files in laws/:
+   lanes become vector instructions. The same sources are compiled twice: lanes_wide.c (as many points as the processor's
+   registers hold) and lanes_1.c define MATNET_LANES and include the solver and laws/laws.c, which includes every law.
+   Hence the rules for files in laws/:
 
    - nothing in them is compiled on its own, but each begins with  #include "../law.h"  and would compile alone;
    - they hold for any MATNET_LANES > 0, the length of the innermost index (a compile-time constant);
-   - functions seen by other files are named MATNET_NAME(f), which becomes f_8 or f_1; everything else at file scope is
+   - functions seen by other files are named MATNET_NAME(f), which becomes f_8, f_4, f_2 or f_1; everything else at file scope is
      static and begins with the file's name (j2_...), since all laws meet in one translation unit; macros are undefined
      at the end of the file;
    - no global mutable state, no allocation, no output, no errno; libm only. */
 #ifndef MATNET_LAW_H
 #define MATNET_LAW_H
+
+/* Doubles in the widest registers that the compiler may use. */
+#if defined(__AVX512F__)
+#define MATNET_WIDE 8
+#elif defined(__AVX__)
+#define MATNET_WIDE 4
+#else
+#define MATNET_WIDE 2
+#endif
 
 #ifndef MATNET_LANES
 #define MATNET_LANES 8
@@ -20,6 +30,7 @@
 #define MATNET_PASTE_EXPANDED(f, lanes) f##_##lanes
 #define MATNET_PASTE(f, lanes) MATNET_PASTE_EXPANDED(f, lanes)
 #define MATNET_NAME(f) MATNET_PASTE(f, MATNET_LANES)
+#define MATNET_WIDE_NAME(f) MATNET_PASTE(f, MATNET_WIDE)
 
 /* Before a loop over lanes: it has no dependence between its turns. */
 #ifdef _OPENMP
@@ -33,7 +44,7 @@
 #endif
 
 /* A law at n nodes of MATNET_LANES points each; the C twin of LANE_KERNEL in matnet/phases/calls.py. With L for
-   MATNET_LANES, arrays are C-contiguous, do not overlap, and are aligned to 64 bytes when L is 8 (parameters excepted):
+   MATNET_LANES, arrays are C-contiguous, do not overlap, and begin at multiples of 8 L bytes (parameters excepted):
 
    strain       [n][6][L]     strain at the end of the step, Mandel (11 22 33 12 13 23, sqrt 2 on shear), in the law's
                               frame, thermal strain taken off
@@ -63,8 +74,7 @@ typedef struct {
     int (*check)(const double *parameters, int n_parameters, int n_state);
 } matnet_law;
 
-/* The law of that name, NULL if there is none; in laws/laws.c, as MATNET_NAME(matnet_find_law). */
-const matnet_law *matnet_find_law_8(const char *name);
-const matnet_law *matnet_find_law_1(const char *name);
+/* The law of that name, NULL if there is none; in laws/laws.c. */
+const matnet_law *MATNET_NAME(matnet_find_law)(const char *name);
 
 #endif

@@ -24,7 +24,7 @@ typedef struct {
     double expansion[6];  /* law's frame */
     double stiffness[36]; /* initial, law's frame */
     double reference;     /* temperature of zero thermal strain */
-    const matnet_law *law_8, *law_1;
+    const matnet_law *law_wide, *law_1;
 } matnet_phase;
 
 /* Nodes of the tree are base nodes 0 .. n_base - 1, sorted by phase, then blocks: block k is node n_base + k. */
@@ -58,15 +58,18 @@ typedef struct {
     int *status;
 } matnet_points;
 
-/* Scratch of the solver for a block of points, and the solver itself, for 8 points and for 1; in lanes_8.c, lanes_1.c. */
-typedef struct matnet_work_8 matnet_work_8;
+/* Scratch of the solver for a block of points, and the solver itself, for MATNET_WIDE points and for 1; in lanes_wide.c
+   and lanes_1.c. */
+typedef struct MATNET_WIDE_NAME(matnet_work) matnet_work_wide;
+matnet_work_wide *MATNET_WIDE_NAME(matnet_make_work)(const matnet_material *m); /* NULL: no memory */
+void MATNET_WIDE_NAME(matnet_free_work)(matnet_work_wide *work);
+void MATNET_WIDE_NAME(matnet_solve)(const matnet_material *m, const matnet_points *points, matnet_work_wide *work);
+const matnet_law *MATNET_WIDE_NAME(matnet_find_law)(const char *name);
 typedef struct matnet_work_1 matnet_work_1;
-matnet_work_8 *matnet_make_work_8(const matnet_material *m); /* NULL: no memory */
 matnet_work_1 *matnet_make_work_1(const matnet_material *m);
-void matnet_free_work_8(matnet_work_8 *work);
 void matnet_free_work_1(matnet_work_1 *work);
-void matnet_solve_8(const matnet_material *m, const matnet_points *points, matnet_work_8 *work);
 void matnet_solve_1(const matnet_material *m, const matnet_points *points, matnet_work_1 *work);
+const matnet_law *matnet_find_law_1(const char *name);
 
 /* Fill what follows from the tree, the base nodes and the phases; in plan.c. The arrays are allocated; `children` and
    `base_phase` are as in the file, `weights` and `rotations` (or NULL) in its order of base nodes. */

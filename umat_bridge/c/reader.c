@@ -236,13 +236,13 @@ static int find_kernel(matnet_text *text, matnet_phase *phase, const char *kerne
         phase->symmetric = 1;
         return MATNET_OK;
     }
-    phase->law_8 = matnet_find_law_8(kernel);
+    phase->law_wide = MATNET_WIDE_NAME(matnet_find_law)(kernel);
     phase->law_1 = matnet_find_law_1(kernel);
-    if (phase->law_8 == NULL || phase->law_1 == NULL) {
+    if (phase->law_wide == NULL || phase->law_1 == NULL) {
         return matnet_wrong(text, MATNET_UNKNOWN_LAW, "phase '%s' has the law '%s', which this library does not have.",
                             matnet_shown(phase->name).text, matnet_shown(kernel).text);
     }
-    if (phase->law_8->check(phase->parameters, phase->n_parameters, phase->n_state) != 0) {
+    if (phase->law_wide->check(phase->parameters, phase->n_parameters, phase->n_state) != 0) {
         return matnet_wrong(text, MATNET_BAD_FILE,
                             "phase '%s': %d parameters and %d internal variables do not make a law '%s'.",
                             matnet_shown(phase->name).text, phase->n_parameters, phase->n_state,

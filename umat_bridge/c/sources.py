@@ -1,7 +1,7 @@
 """Which files make the C library, and how they become a shared library.
 
 Files in this folder are compiled one by one; those in ``solver`` and ``laws`` are included by
-``lanes_8.c`` and ``lanes_1.c``.
+``lanes_wide.c`` and ``lanes_1.c``.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ __all__ = [
 
 FOLDER = Path(__file__).parent
 HEADER = "matnet_umat.h"
-COMPILED = ("lanes_1.c", "lanes_8.c", "plan.c", "reader.c", "sha256.c", "text.c", "update.c")
+COMPILED = ("lanes_1.c", "lanes_wide.c", "plan.c", "reader.c", "sha256.c", "text.c", "update.c")
 """Names of the files to compile; no other flag than C99 and libm is needed."""
 
 FLAGS = (
@@ -50,7 +50,7 @@ def source_files() -> list[Path]:
     """All sources and headers, relative to `FOLDER`, sorted.
 
     >>> [str(path) for path in source_files() if path.parent == Path(".")][:2]
-    ['lanes_1.c', 'lanes_8.c']
+    ['lanes_1.c', 'lanes_wide.c']
     """
     found = [path for suffix in ("c", "h") for path in FOLDER.rglob(f"*.{suffix}")]
     return sorted(path.relative_to(FOLDER) for path in found)

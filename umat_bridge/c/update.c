@@ -6,7 +6,7 @@
 #include "material.h"
 
 #if defined(__GNUC__)
-enum { FEWEST_IN_LANES = 3 }; /* points from which 8 at once are faster than one after the other */
+enum { FEWEST_IN_LANES = 3 }; /* points from which several at once are faster than one after the other */
 #else
 enum { FEWEST_IN_LANES = -1 }; /* other compilers have no vectors: see solver/lane.h */
 #endif
@@ -15,7 +15,7 @@ enum { FEWEST_IN_LANES = -1 }; /* other compilers have no vectors: see solver/la
 
 struct matnet_workspace {
     const matnet_material *material;
-    matnet_work_8 *eight; /* made when first needed, as is the other */
+    matnet_work_wide *wide; /* made when first needed, as is the other */
     matnet_work_1 *one;
 };
 
@@ -78,7 +78,7 @@ matnet_workspace *matnet_workspace_create(const matnet_material *m) {
 
 void matnet_workspace_free(matnet_workspace *workspace) {
     if (workspace == NULL) return;
-    matnet_free_work_8(workspace->eight);
+    MATNET_WIDE_NAME(matnet_free_work)(workspace->wide);
     matnet_free_work_1(workspace->one);
     free(workspace);
 }
@@ -106,9 +106,9 @@ static int solve(matnet_workspace *workspace, const matnet_points *points) {
     if (m->linear) {
         solve_linear(m, points);
     } else if (FEWEST_IN_LANES > 0 && points->n >= FEWEST_IN_LANES) {
-        if (workspace->eight == NULL) workspace->eight = matnet_make_work_8(m);
-        if (workspace->eight == NULL) return MATNET_NO_MEMORY;
-        matnet_solve_8(m, points, workspace->eight);
+        if (workspace->wide == NULL) workspace->wide = MATNET_WIDE_NAME(matnet_make_work)(m);
+        if (workspace->wide == NULL) return MATNET_NO_MEMORY;
+        MATNET_WIDE_NAME(matnet_solve)(m, points, workspace->wide);
     } else {
         if (workspace->one == NULL) workspace->one = matnet_make_work_1(m);
         if (workspace->one == NULL) return MATNET_NO_MEMORY;

@@ -89,7 +89,7 @@ static void fill_lower(const matnet_material *m, work_t *w, int p) {
 /* Evaluate a phase's law at all its base nodes; returns the failed lanes. */
 static unsigned call_law(const matnet_material *m, work_t *w, int p, unsigned active) {
     const matnet_phase *phase = m->phases + p;
-    const matnet_law *law = MATNET_LANES == 1 ? phase->law_1 : phase->law_8;
+    const matnet_law *law = MATNET_LANES == 1 ? phase->law_1 : phase->law_wide;
     long first = (long)MATNET_LANES * phase->first_node, row = (long)MATNET_LANES * phase->first_row;
     double *strain = w->strain + 6 * first, *stress = w->stress + 6 * first, *tangent = w->tangent + 36 * first;
     if (phase->is_local) {

@@ -1,5 +1,5 @@
-/* The tree solver and all phase laws for 8 points at once. */
-#define MATNET_LANES 8
+/* The tree solver and all phase laws for as many points at once as fit into the processor's registers. */
+#define MATNET_LANES MATNET_WIDE
 
 #include <math.h>
 #include <stdint.h>
