@@ -6,23 +6,7 @@ cd "$(dirname "$0")/.."
 
 say() { printf '%s\n' "$*" >&2; }
 
-missing=""
-if command -v dpkg-query >/dev/null 2>&1; then
-    for package in $(cat requirements/debian.txt); do
-        dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' \
-            || missing="$missing $package"
-    done
-fi
-if [ -n "$missing" ]; then
-    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
-        say "Installing Debian packages:$missing"
-        apt-get update -qq || say "apt-get update failed; trying with the package lists at hand."
-        DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null \
-            || say "apt-get install failed; going on with what is there."
-    else
-        say "Not installed (as root: apt-get install$missing). Going on without; what needs them is skipped."
-    fi
-fi
+sh requirements/debian.sh
 
 python=${PYTHON:-}
 for candidate in /usr/bin/python3 python3; do  # the system's own first: it sees Debian's mpi4py
@@ -40,4 +24,5 @@ fi
 say "Installing the Python packages of requirements/dev.txt into .venv (about 2 GB, once)."
 .venv/bin/pip install --quiet --disable-pip-version-check -r requirements/dev.txt
 .venv/bin/pip install --quiet --disable-pip-version-check --no-deps --editable .
+sh requirements/calculix.sh >&2 || say "Going on without; what needs that CalculiX is skipped."
 touch .venv/ready
