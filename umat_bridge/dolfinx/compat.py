@@ -23,6 +23,7 @@ __all__ = [
     "direct_solver",
     "function_space",
     "global_cells",
+    "impose",
     "n_ghost_cells",
     "n_owned_cells",
     "original_cells",
@@ -149,6 +150,11 @@ def apply_lifting(vector: Any, form: Any, bcs: list[Any], x: Any) -> None:
 def set_bc(vector: Any, bcs: list[Any], x: Any) -> None:
     """Constrained entries: x minus the prescribed value."""
     fem.petsc.set_bc(vector, bcs, x, -1.0)
+
+
+def impose(x: Any, bcs: list[Any]) -> None:
+    """Constrained entries of x: exactly the prescribed values."""
+    fem.petsc.set_bc(x, bcs)
 
 
 def sum_ghosts(vector: Any) -> None:

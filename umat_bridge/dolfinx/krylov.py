@@ -34,7 +34,6 @@ def gamg_options(rtol: float = 1e-8, *, symmetric: bool = True) -> dict[str, Any
         "pc_gamg_agg_nsmooths": 1,
         "mg_levels_ksp_type": "chebyshev",
         "mg_levels_pc_type": "jacobi",
-        "mg_coarse_pc_type": "lu" if not symmetric else "cholesky",
     }
 
 
@@ -57,9 +56,8 @@ def linear_solver(matrix: Any, options: Mapping[str, Any] | None) -> Any:
     database = PETSc.Options()
     for name, value in (options or {}).items():
         database[prefix + name] = value
+    # multigrid reads the options of its levels at the first solve: they stay in the database
     ksp.setFromOptions()
-    for name in options or {}:
-        database.delValue(prefix + name)
     return ksp
 
 

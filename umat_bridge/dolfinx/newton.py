@@ -230,6 +230,7 @@ class _Step:
     failed: int = 0
     reaction: float = 0.0
     rises: int = 0
+    supports_move: bool = False  # towards their prescribed values
     forces: np.ndarray = field(default_factory=lambda: np.zeros(0))
     seconds: dict[str, float] = field(
         default_factory=lambda: {"material": 0.0, "assembly": 0.0, "solve": 0.0}
@@ -237,30 +238,29 @@ class _Step:
 
     def solve(self) -> StepResult:
         problem, limit = self.problem, self.problem.options.max_iterations
-        gap = problem.gap()
-        self.residuals.append(self.evaluate(lift=gap > 0.0))
+        self.supports_move = problem.gap() > 0.0
+        self.residuals.append(self.evaluate())
         if self.failed:
             return self.result(self.no_solution())
-        while gap > 0.0 or self.residuals[-1] > self.goal():
+        while self.supports_move or self.residuals[-1] > self.goal():
             if len(self.residuals) > limit:
                 return self.result(self.out_of_balance(f"Newton stopped after {limit} iterations"))
             if not np.isfinite(self.residuals[-1]):
                 return self.result(self.out_of_balance("Newton diverges"))
-            move = self.linear_solve(supports_move=gap > 0.0)
+            move = self.linear_solve()
             if move is None:
                 return self.result(
                     "the linear solver failed: the structure may have a mechanism, or its supports "
                     "leave a rigid motion"
                 )
-            if not self.go(move, gap > 0.0):
+            if not self.go(move):
                 return self.result(self.no_solution())
-            gap = problem.gap() if gap > 0.0 else 0.0
             if self.rises > MAX_RISES:
                 return self.result(self.out_of_balance("Newton does not converge"))
         problem.largest_force = max(problem.largest_force, self.reaction)
         return self.result("")
 
-    def evaluate(self, *, lift: bool) -> float:
+    def evaluate(self) -> float:
         """Material and forces at the current displacement; returns the norm out of balance."""
         start = time.perf_counter()
         self.failed = self.problem.material.update(self.problem.u, self.dt, self.temperature)
@@ -269,9 +269,9 @@ class _Step:
         self.seconds["material"] += middle - start
         if self.failed:
             return float("inf")
-        self.forces = self.problem.forces(lift=lift)
+        self.forces = self.problem.forces(lift=self.supports_move)
         self.seconds["assembly"] += time.perf_counter() - middle
-        if not lift:
+        if not self.supports_move:
             self.reaction = self.problem.norm(self.forces, fixed=True)
         return self.problem.norm(self.forces, fixed=False)
 
@@ -285,7 +285,7 @@ class _Step:
         past = max(self.problem.largest_force, self.residuals[0] if self.residuals else 0.0)
         return max(self.reaction, MEMORY * past)
 
-    def linear_solve(self, *, supports_move: bool) -> np.ndarray | None:
+    def linear_solve(self) -> np.ndarray | None:
         """The Newton correction (owned dofs,) to subtract, None if the solver gave up."""
         problem = self.problem
         start = time.perf_counter()
@@ -293,7 +293,7 @@ class _Step:
         middle = time.perf_counter()
         right = problem.vector
         right.array[:] = np.where(problem.fixed, 0.0, self.forces)
-        if supports_move:
+        if self.supports_move:
             compat.set_bc(right, problem.bcs, problem.x)
         answer = right.duplicate()
         problem.ksp.solve(right, answer)
@@ -304,31 +304,38 @@ class _Step:
         bad = problem.ksp.getConvergedReason() < 0 or not np.isfinite(move).all()
         return None if problem.comm.allreduce(int(bad)) else move
 
-    def go(self, move: np.ndarray, supports_move: bool) -> bool:
+    def go(self, move: np.ndarray) -> bool:
         """Take the correction, or the part of it that line search finds; False if points fail."""
         start = np.array(self.problem.x.array)
-        forces, norm = self.forces, self.residuals[-1]
-        free = ~self.problem.fixed
-        slope = self.work(move[free], forces[free])
-        best, best_norm, share = 0.0, np.inf, 1.0
-        for _ in range(self.problem.options.max_backtracks + 1):
-            self.place(start - share * move)
-            reached = self.evaluate(lift=supports_move and share < 1.0)
-            if not self.failed:
-                if supports_move or self.accepts(reached, norm, move[free], slope):
-                    self.residuals.append(reached)
-                    return True
-                if reached < best_norm:
-                    best, best_norm = share, reached
-            share *= 0.5
+        norm, moving, free = self.residuals[-1], self.supports_move, ~self.problem.fixed
+        slope = self.work(move[free], self.forces[free])
+        best, best_norm = 0.0, np.inf
+        for cut in range(self.problem.options.max_backtracks + 1):
+            share = 0.5**cut
+            reached = self.trial(start, move, share, moving)
+            if self.failed:
+                continue
+            # supports that move put the forces out of balance: nothing to compare with yet
+            if moving or self.accepts(reached, norm, move[free], slope):
+                self.residuals.append(reached)
+                return True
+            if reached < best_norm:
+                best, best_norm = share, reached
         if best == 0.0:
             return False
         if best_norm >= norm:
             self.rises += 1
-            best = max(best, 0.5)
-        self.place(start - best * move)
-        self.residuals.append(self.evaluate(lift=False))
+        self.residuals.append(self.trial(start, move, best, moving))
         return not self.failed
+
+    def trial(self, start: np.ndarray, move: np.ndarray, share: float, moving: bool) -> float:
+        """Evaluate after a share of the correction; all of it brings supports to their place."""
+        self.problem.x.array[:] = start - share * move
+        self.supports_move = moving and share < 1.0
+        if moving and share == 1.0:
+            compat.impose(self.problem.x, self.problem.bcs)
+        self.problem.u.x.scatter_forward()
+        return self.evaluate()
 
     def accepts(self, reached: float, norm: float, move: np.ndarray, slope: float) -> bool:
         """Whether line search is content."""
@@ -344,11 +351,6 @@ class _Step:
 
     def work(self, move: np.ndarray, forces: np.ndarray) -> float:
         return float(self.problem.comm.allreduce(float(move @ forces)))
-
-    def place(self, values: np.ndarray) -> None:
-        """Set the displacement, ghosts included."""
-        self.problem.x.array[:] = values
-        self.problem.u.x.scatter_forward()
 
     def no_solution(self) -> str:
         return where.failing_point(self.problem.material, self.failed)
