@@ -1,0 +1,155 @@
+"""Steps that are accepted, forgotten, saved and gone on with."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+from dolfinx_cases import box, cantilever, composite, displacement, roller, rollers, square
+
+from matnet.errors import FileFormatError, ParameterError
+from umat_bridge.dolfinx import Problem, QuadratureMaterial, run, solve_step
+
+
+def bent(times=(1.0, 2.0), **more):
+    problem, load = cantilever(**more)
+    run(problem, times, lambda t: load(0.05 * t))
+    return problem, load
+
+
+def states(material):
+    return np.concatenate([region.state_n.ravel() for region in material.regions])
+
+
+def test_updates_change_nothing_until_commit():
+    problem, load = bent((1.0,))
+    before = states(problem.material).copy()
+    load(0.2)
+    assert solve_step(problem).converged
+    assert (states(problem.material) == before).all()
+    assert np.abs(problem.material.cell_values("p")).max() > 0.0
+    problem.material.commit()
+    assert np.abs(states(problem.material) - before).max() > 1e-4
+
+
+def test_rollback_gives_the_same_bits_as_if_nothing_had_happened():
+    problem, load = bent((1.0,))
+    u = problem.u.x.array.copy()
+    load(0.3)
+    solve_step(problem)
+    problem.material.rollback()
+    problem.u.x.array[:] = u
+    load(0.1)
+    solve_step(problem)
+    problem.material.commit()
+    plain, load = bent((1.0,))
+    load(0.1)
+    solve_step(plain)
+    plain.material.commit()
+    assert (states(problem.material) == states(plain.material)).all()
+    assert (problem.u.x.array == plain.u.x.array).all()
+
+
+@pytest.mark.parametrize("kind", ["3d", "plane stress"])
+def test_restart_gives_the_bits_of_an_undisturbed_run(kind, tmp_path):
+    def case():
+        if kind == "3d":
+            return cantilever()
+        u = displacement(square())
+        law = QuadratureMaterial(composite(), u.function_space, kind=kind)
+        bc, amount = roller(u.function_space, 0, 1.0, 0)
+        problem = Problem(law, u, [*rollers(u.function_space), bc])
+        return problem, lambda t: setattr(amount, "value", 0.3 * t)
+
+    file, times = tmp_path / "state.npz", [1.0, 2.0, 3.0, 4.0]
+    whole, load = case()
+    run(whole, times, lambda t: load(0.03 * t))
+    first, load = case()
+    run(first, times[:2], lambda t: load(0.03 * t), checkpoint=file)
+    second, load = case()
+    result = run(second, times, lambda t: load(0.03 * t), checkpoint=file, restart=True)
+    assert [i.time for i in result.increments] == [3.0, 4.0]
+    assert (states(second.material) == states(whole.material)).all()
+    assert (second.u.x.array == whole.u.x.array).all()
+
+
+def test_save_keeps_what_is_committed(tmp_path):
+    problem, load = bent((1.0,))
+    file = tmp_path / "state.npz"
+    load(0.3)
+    solve_step(problem)
+    problem.material.save(file, time=1.0, note=7.0)
+    problem.material.commit()
+    assert problem.material.load(file) == {"time": 1.0, "note": 7.0}
+    plain, _ = bent((1.0,))
+    assert (states(problem.material) == states(plain.material)).all()
+
+
+def test_checkpoints_of_something_else_are_refused(tmp_path):
+    problem, _ = bent((1.0,))
+    file = tmp_path / "state.npz"
+    problem.material.save(file)
+
+    def refused(words, other=problem.material, path=file, **more):
+        before = states(other).copy()
+        with pytest.raises(FileFormatError, match=words):
+            other.load(path, **more)
+        assert (states(other) == before).all()
+
+    refused("is a checkpoint of another mesh", cantilever(n=1)[0].material)
+    domain = problem.material.mesh
+    refused(
+        "written with quadrature degree 2, this material has degree 3",
+        QuadratureMaterial(composite(), domain, 3),
+    )
+    refused(
+        "'state_0' has shape .* written with another material",
+        QuadratureMaterial(composite(depth=2), domain),
+    )
+    refused("holds no 'u', it was written without", u=problem.u)
+    refused("does not exist", path=tmp_path / "nothing.npz")
+    text = tmp_path / "text.npz"
+    text.write_text("no archive")
+    refused("text.npz: is no checkpoint", path=text)
+    np.savez(tmp_path / "numbers.npz", a=np.zeros(3))
+    refused("numbers.npz: is no checkpoint", path=tmp_path / "numbers.npz")
+
+
+def test_unwritable_checkpoint_is_one_sentence(tmp_path):
+    with pytest.raises(ParameterError, match="cannot be written"):
+        cantilever(n=1)[0].material.save(tmp_path / "missing" / "state.npz")
+
+
+def test_stated_memory_is_what_is_allocated():
+    domain = box(8)
+    u = displacement(domain)
+    material = composite(depth=5)
+    small = displacement(box(1))
+    QuadratureMaterial(material, small.function_space).update(small)  # compiles
+    tracemalloc.start()
+    law = QuadratureMaterial(material, domain)
+    law.update(u)
+    python, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    functions = law.stress.x.array.nbytes + law.tangent.x.array.nbytes  # allocated in C++
+    measured = (python + functions) / law.n_points
+    assert law.memory_per_point == pytest.approx(measured, rel=0.1)
+    assert f"{law.n_points} Gauss points, 8 per cell" in str(law)
+    assert f"{law.memory_per_point:.0f} bytes each" in str(law)
+
+
+def test_threads_do_not_change_the_result():
+    found = []
+    for threads in (1, 2):
+        problem, load = cantilever(n=3, threads=threads)
+        load(0.1)
+        solve_step(problem)
+        found.append(problem.u.x.array.copy())
+    assert (found[0] == found[1]).all()
+
+
+def test_commit_refuses_points_without_solution():
+    problem, load = cantilever(material=composite().with_options(max_iterations=2, max_cuts=0))
+    load(3.0)
+    solve_step(problem)
+    with pytest.raises(ParameterError, match="some points of the last update have no solution"):
+        problem.material.commit()
