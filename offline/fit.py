@@ -146,8 +146,7 @@ def fit(
             options.training,
             checkpoint=None if folder is None else folder / "training.npz",
             judge=judge,
-            # the stresses of a coarser cell serve to compare networks, not to fit them
-            refine_iterations=options.selection.refine if judge and judge.shape == rve.shape else 0,
+            refine_iterations=options.selection.refine if _may_refine(judge, rve) else 0,
             on_progress=progress,
         )
     except (ParameterError, ConvergenceError):  # the same call would fail again
@@ -183,6 +182,15 @@ def _judge(rve: Rve, options: FitOptions, folder: Path | None, progress: Progres
         work=None if folder is None else folder / "simulations",
         progress=progress,
     )
+
+
+def _may_refine(judge: Judge | None, rve: Rve) -> bool:
+    """Whether the judge's stresses may be fitted to, and not only serve to compare networks.
+
+    Those of a coarser cell are another cell's, and a network fitted to some directions alone can
+    become much worse in the others.
+    """
+    return judge is not None and judge.complete and judge.shape == rve.shape
 
 
 def label_note(now: LabelProgress) -> str:

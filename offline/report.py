@@ -15,7 +15,15 @@ if TYPE_CHECKING:
 
     from offline.fit import FitResult
 
-__all__ = ["plot_errors", "plot_history", "plot_parity", "plot_weights", "write_report"]
+__all__ = [
+    "plot_candidates",
+    "plot_errors",
+    "plot_history",
+    "plot_judged_paths",
+    "plot_parity",
+    "plot_weights",
+    "write_report",
+]
 
 INK, ACCENT, GREY = "#1f2d3d", "#c8553d", "#9aa5b1"
 
@@ -93,14 +101,64 @@ def plot_weights(result: FitResult, ax: Axes | None = None) -> Axes:
     return ax
 
 
+def plot_candidates(result: FitResult, ax: Axes | None = None) -> Axes:
+    """Elastic and stress error of all networks that were judged, the chosen one marked."""
+    ax = _axes(ax)
+    judged = [c for c in result.training.candidates if np.isfinite(c.mean)]
+    looks: tuple[tuple[bool, dict[str, Any]], ...] = (
+        (False, {"ms": 3, "color": GREY}),
+        (True, {"ms": 6, "color": INK}),
+    )
+    for end, style in looks:
+        group = [c for c in judged if c.at_end == end]
+        x, y = [100 * c.elastic for c in group], [100 * c.mean for c in group]
+        ax.plot(x, y, "o", label="end of a fit" if end else "on the way", **style)
+    chosen = result.training.chosen
+    if chosen is not None:
+        ax.plot(100 * chosen.elastic, 100 * chosen.mean, "D", ms=9, color=ACCENT, label="chosen")
+    ax.set(
+        xlabel=r"mean $\delta_C$ [%]",
+        ylabel=r"mean stress error on the judge's paths [%]",
+        title="Judged networks",
+        xscale="log",
+        yscale="log",
+    )
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_formatter("{x:g}")
+        axis.set_minor_formatter("{x:g}")
+        axis.set_tick_params(which="minor", labelsize=7)
+    ax.legend(frameon=False)
+    return ax
+
+
+def plot_judged_paths(result: FitResult, ax: Axes | None = None) -> Axes:
+    """Error of the chosen network along each path of the judge."""
+    ax = _axes(ax)
+    chosen, judge = result.training.chosen, result.judge
+    if chosen is None or judge is None:
+        return ax
+    errors = 100 * np.asarray(chosen.inelastic)
+    places = np.arange(len(errors))[::-1]
+    ax.barh(places, errors, color=INK)
+    ax.axvline(100 * chosen.mean, color=ACCENT, label=f"mean {100 * chosen.mean:.2f} %")
+    ax.set_yticks(places, judge.names, fontsize=8)
+    ax.set(xlabel="stress error of the chosen network [%]", title="Inelastic paths")
+    ax.legend(frameon=False)
+    return ax
+
+
 def write_report(path: Path, result: FitResult) -> None:
-    """Draw cell, training history, parity, errors, weights and stiffness into one PNG."""
+    """Draw cell, training, parity, weights, errors and what the judge said into one PNG."""
     from matplotlib.figure import Figure
 
     from offline.rve.draw import draw
 
-    figure = Figure(figsize=(15, 9), layout="constrained")
-    axes = figure.subplots(2, 3)
+    columns = 4 if result.training.chosen is not None else 3
+    figure = Figure(figsize=(5 * columns, 9), layout="constrained")
+    axes = figure.subplots(2, columns)
+    if columns == 4:
+        plot_candidates(result, axes[0, 3])
+        plot_judged_paths(result, axes[1, 3])
     draw(result.rve, ax=axes[0, 0])
     axes[0, 0].set_title(str(result.rve), fontsize=9)
     plot_history(result, axes[0, 1])

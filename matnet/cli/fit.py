@@ -14,7 +14,7 @@ from matnet.cli.console import check_writable, json_option, print_json, print_ta
 from matnet.cli.console import progress as bars_on_stderr
 from matnet.cli.rve_hints import HINTS, hint_options, reading_hints
 
-QUICK = {"samples": 150, "depth": 5, "starts": 2, "budget": 8, "refine": 5, "elements": 14_000}
+QUICK = {"samples": 150, "depth": 5, "starts": 2, "budget": 20, "refine": 5, "elements": 14_000}
 POOR = 0.1  # mean validation error from which the user is warned
 FULL = {"samples": 500, "depth": 7, "starts": 4, "budget": 60, "refine": 10, "elements": 33_000}
 

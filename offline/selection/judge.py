@@ -22,6 +22,7 @@ from offline.rve import Rve
 from offline.selection.coarse import coarse_cell
 from offline.selection.laws import generic_laws
 from offline.selection.options import SelectionOptions
+from offline.selection.symmetry import axis_symmetries, equivalent_curve
 from offline.verification import PathVerdict, ReferenceStore, Simulate
 from offline.verification.compare import Curve
 from offline.verification.references import Reference, Simulation
@@ -85,6 +86,11 @@ class Judge:
     shape: tuple[int, int, int]
     finish: Callable[[Network], Network] = lambda network: network
     seconds: float = 0.0
+
+    @property
+    def complete(self) -> bool:
+        """Whether all of `judge_paths` are among the paths: no direction went without judgement."""
+        return len(self.references) == len(judge_paths())
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -225,11 +231,17 @@ def judged_by_cell(
     )
     store = None if work is None else ReferenceStore(work)
     paths = judge_paths(options.strain, steps=options.steps)
+    symmetries = axis_symmetries(cell, given)
+    timeless = not any(law.rate_dependent for law in given.values())
     found: list[tuple[LoadPath, Curve]] = []
     spent, failed = 0.0, ""
     for i, path in enumerate(paths):
+        turned = equivalent_curve(path, found, symmetries, timeless=timeless)
+        if turned is not None:
+            found.append((path, turned))
+            continue
         if i >= AT_LEAST and spent >= options.budget:
-            break
+            continue
         if progress is not None:
             progress("judge", i, len(paths), path.name)
         try:

@@ -27,7 +27,7 @@ class SelectionOptions:
         Law by phase name for these simulations; `generic_laws` if not given.
     budget : float
         Seconds of simulation after which no further load path is simulated; the first two always
-        are.
+        are. Paths that differ by a symmetry of the cell are simulated once.
     strain : float
         Largest strain of the paths, engineering shear where they shear [-].
     steps : int
@@ -37,7 +37,7 @@ class SelectionOptions:
         coarsened.
     refine : int
         Iterations that fit the chosen network to the simulations beside the labels; none if the
-        cell was coarsened.
+        cell was coarsened or the budget left a load path out.
 
     Raises
     ------

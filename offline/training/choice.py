@@ -17,7 +17,7 @@ __all__ = ["Choice", "Judge"]
 Judge = Callable[[Network], Sequence[float] | np.ndarray]
 """Returns the network's error along each path that the judge knows, infinite where it fails."""
 
-GUARD = 2.0  # elastic error that a chosen network may have, over the least one found
+NEAR = 2.0  # elastic error up to which networks on the way are judged, over the least one found
 
 
 @dataclass
@@ -44,10 +44,11 @@ class Choice:
     def best(self, report: Callable[[int, int, str], None] | None = None) -> tuple[Stage, int]:
         """The stage and the place in its trail of the least sum of both mean errors.
 
-        Considered are networks whose elastic validation error is at most twice the least one.
-        Where the judge fails on all of them, the elastic error decides.
+        Considered are the ends of all stages and the networks on the way whose elastic validation
+        error is at most twice the least one. Where the judge fails on all of them, the elastic
+        error decides.
         """
-        limit = GUARD * min(_unseen(s, i) for s in self.stages for i in range(len(s.trail)))
+        limit = NEAR * min(_unseen(s, i) for s in self.stages for i in range(len(s.trail)))
         places = [
             (stage, place)
             for stage in self.stages
@@ -58,11 +59,8 @@ class Choice:
             self._errors(stage, place)
             if report is not None:
                 report(done + 1, len(places), f"{stage.name} judged")
-        allowed = [(s, i) for s, i in places if _unseen(s, i) <= limit]
         # the sum, so that a doubled elastic error is not paid for a trifle
-        return min(
-            allowed, key=lambda at: (np.mean(self._errors(*at)) + _unseen(*at), _unseen(*at))
-        )
+        return min(places, key=lambda at: (np.mean(self._errors(*at)) + _unseen(*at), _unseen(*at)))
 
     def candidates(self, chosen: tuple[Stage, int]) -> tuple[Candidate, ...]:
         """All networks that were judged."""

@@ -54,7 +54,7 @@ def train(
     With a `judge`, networks of the last three depths compete: the end of each fit and every third
     iterate before it. The chain that leads by the judge is polished beside the one that leads by
     elastic error. Returned is the network with the least sum of its mean error by the judge and
-    its validation error, among those whose validation error is at most twice the least one.
+    its validation error.
 
     Parameters
     ----------

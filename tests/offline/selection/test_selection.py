@@ -6,6 +6,7 @@ import pytest
 from matnet.errors import ConvergenceError, ParameterError
 from matnet.material import Material
 from matnet.network import Network
+from matnet.paths import uniaxial_stress
 from matnet.phases import J2, Elastic
 from matnet.point import drive
 from offline.reference import simulate
@@ -18,6 +19,7 @@ from offline.selection import (
     judge_paths,
     judged_by_cell,
 )
+from offline.selection.symmetry import axis_symmetries, equivalent_curve
 from offline.verification.compare import Curve
 
 
@@ -115,15 +117,73 @@ def test_network_that_fails_has_an_infinite_error():
     assert judge(sheet).tolist() == [np.inf]
 
 
-def test_budget_bounds_the_paths_but_leaves_two():
+def test_budget_bounds_the_paths_but_leaves_two_and_those_that_symmetry_gives():
     said = []
     judge = judged_by_cell(
         layers(),
         SelectionOptions(steps=1, budget=1e-9),
         progress=lambda *now: said.append(now),
     )
-    assert judge.names == ("uniaxial stress 11", "simple shear 23")
-    assert said[-1] == ("judge", 6, 6, "2 paths simulated")
+    assert judge.names == (
+        "uniaxial stress 11",
+        "simple shear 23",
+        "uniaxial stress 22",
+        "simple shear 13",
+    )
+    assert said[-1] == ("judge", 6, 6, "4 paths simulated")
+    assert not judge.complete
+
+
+def test_directions_that_the_cell_cannot_tell_apart_are_simulated_once():
+    """Unequal in plane, 12 turned; then every path of the judge beside a simulation of its own."""
+    phases = np.zeros((6, 6, 4), int)
+    phases[:4, :4, :2] = 1  # symmetric to a change of axes 1 and 2 only
+    rve = Rve(phases=phases, phase_names=("soft", "stiff"), cell=np.diag([1.0, 1.0, 0.7]))
+    made = []
+
+    def counted(rve, phases, path, **more):
+        made.append(path.name)
+        return simulate(rve, phases, path, **more)
+
+    judge = judged_by_cell(rve, SelectionOptions(steps=2), run=counted)
+    assert judge.complete
+    assert made == [
+        "uniaxial stress 11",
+        "simple shear 23",
+        "uniaxial stress 33",
+        "simple shear 12",
+    ]
+    for path, curve in judge.references:
+        own = simulate(rve, judge.phases, path).response
+        np.testing.assert_allclose(
+            curve.stress, own.stress, atol=1e-3 * np.abs(own.stress).max(), err_msg=path.name
+        )
+        np.testing.assert_allclose(curve.strain, own.strain, atol=1e-3 * np.abs(own.strain).max())
+
+
+def test_anisotropic_laws_and_orientations_have_no_symmetry_of_axes():
+    cubic = walls()
+    soft = Elastic(E=1.0, nu=0.3)
+    assert len(axis_symmetries(cubic, {"solid": soft})) == 5
+    fibre = Elastic(E_axial=2.0, E_transverse=1.0, nu_axial=0.3, nu_transverse=0.3, G_axial=0.5)
+    assert axis_symmetries(cubic, {"solid": fibre}) == ()
+    turned = Rve(
+        phases=cubic.phases,
+        phase_names=cubic.phase_names,
+        orientations=np.tile(np.eye(3), (2, 1, 1)),
+    )
+    assert axis_symmetries(turned, {"solid": soft}) == ()
+
+
+def test_rates_ask_for_the_same_times():
+    path = uniaxial_stress("33", 0.02, steps=4, duration=2.0)
+    curve = Curve(np.ones((5, 6)), np.ones((5, 6)))
+    every = ((2, 1, 0),)
+    slow = [(uniaxial_stress("11", 0.02, steps=4, duration=2.0), curve)]
+    fast = [(uniaxial_stress("11", 0.02, steps=4, duration=1.0), curve)]
+    assert equivalent_curve(path, fast, every, timeless=True) is not None
+    assert equivalent_curve(path, fast, every, timeless=False) is None
+    assert equivalent_curve(path, slow, every, timeless=False) is not None
 
 
 def test_kept_simulations_are_not_made_again(tmp_path):
