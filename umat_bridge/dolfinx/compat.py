@@ -177,5 +177,8 @@ def direct_solver() -> str | None:
 
 def bc_dofs(bc: Any) -> np.ndarray:
     """Owned degrees of freedom (unrolled) that a Dirichlet condition prescribes."""
-    dofs, n_owned = getattr(bc, "_cpp_object", bc).dof_indices()
-    return np.asarray(dofs)[:n_owned]
+    bc = getattr(bc, "_cpp_object", bc)
+    dofs, space = np.asarray(bc.dof_indices()[0]), bc.function_space
+    dofmap = space.dofmap
+    # the count that comes with the dofs includes ghosts for conditions on components (0.5)
+    return dofs[dofs < dofmap.index_map.size_local * dofmap.index_map_bs]

@@ -90,6 +90,8 @@ def cantilever(n=2, material=None, petsc_options=None, options=None, comm=MPI.CO
     domain = box(n, comm=comm, stretch=2.0)
     u = displacement(domain)
     space = u.function_space
+    if "cell_tags" in more:
+        more["cell_tags"] = more["cell_tags"](domain)
     law = QuadratureMaterial(material or composite(), space, 2, **more)
     end, amount = roller(space, 0, 2.0, 2)
     clamp = fem.dirichletbc(np.zeros(3), face_dofs(space, 0, 0.0), space)
