@@ -5,10 +5,12 @@
 
 #include "material.h"
 
-#if defined(__GNUC__)
-enum { FEWEST_IN_LANES = 3 }; /* points from which several at once are faster than one after the other */
+/* Points from which several at once are faster than one after the other. Short registers do not pay, and other compilers
+   than gcc and clang have no vectors: see solver/lane.h. */
+#if defined(__GNUC__) && MATNET_WIDE > 2
+enum { FEWEST_IN_LANES = 4 };
 #else
-enum { FEWEST_IN_LANES = -1 }; /* other compilers have no vectors: see solver/lane.h */
+enum { FEWEST_IN_LANES = -1 };
 #endif
 
 #define SQRT_2 1.41421356237309504880
