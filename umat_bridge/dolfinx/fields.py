@@ -155,7 +155,7 @@ def _in_phase(owner: QuadratureMaterial, quantity: str, phase: str) -> np.ndarra
         if phase not in region.material.network.phase_names:
             return np.full(region.n_points, np.nan)
         values = np.empty(region.n_points)
-        for cells, rows in region.chunks():
+        for cells, rows in region.chunks(owner.threads):
             eps = strain[cells].reshape(-1, 6)
             values[rows] = _phase_chunk(owner, region, cells, rows, eps, quantity, phase)
         return values

@@ -133,7 +133,8 @@ class QuadratureMaterial:
     def memory_per_point(self) -> float:
         """Bytes that stay allocated per Gauss point (mean over this rank): stress, tangent, states.
 
-        An update takes a few MB on top, whatever the size of the mesh.
+        An update takes some MB on top, whatever the size of the mesh: twice the states of a
+        thousand points per thread.
         """
         size = self.kinematics.size
         numbers = float(size + size**2 + (6 if size < 6 else 0))
@@ -189,7 +190,7 @@ class QuadratureMaterial:
         self.last_call, self.committed = (u, dt, temperature), False
         with _threads(self.threads):
             for region in self.regions:
-                for cells, rows in region.chunks():
+                for cells, rows in region.chunks(self.threads):
                     self._update_chunk(region, cells, rows, strain(cells), dt, heat(cells))
         failed = int((self.status != Status.OK).sum())
         return int(self.mesh.comm.allreduce(failed))
@@ -221,7 +222,7 @@ class QuadratureMaterial:
         dt: float,
         heat: np.ndarray | None,
     ) -> None:
-        """Law of one region at a few thousand points, results to where they belong."""
+        """Law of one region at some thousand points, results to where they belong."""
         size, points = self.kinematics.size, self._rows[cells].ravel()
         turns, state_n = self.turns_of(cells), region.state_n[rows]
 

@@ -14,7 +14,7 @@ from umat_bridge.dolfinx import compat
 
 __all__ = ["Region", "split_cells"]
 
-CHUNK = 4096  # points per call of the law: keeps temporary arrays small
+CHUNK = 1024  # points per thread in one call of the law: keeps its temporary arrays small
 
 
 @dataclass(slots=True, eq=False)
@@ -53,9 +53,9 @@ class Region:
         """Gauss points of these cells on this rank."""
         return len(self.cells) * self.points_per_cell
 
-    def chunks(self) -> Iterator[tuple[np.ndarray, slice]]:
-        """Cells, and their rows in the state, a few thousand points at a time."""
-        size = max(1, CHUNK // self.points_per_cell)
+    def chunks(self, threads: int) -> Iterator[tuple[np.ndarray, slice]]:
+        """Cells, and their rows in the state, a thousand points per thread at a time."""
+        size = max(1, threads * CHUNK // self.points_per_cell)
         for start in range(0, len(self.cells), size):
             stop = min(start + size, len(self.cells))
             rows = slice(start * self.points_per_cell, stop * self.points_per_cell)
