@@ -61,4 +61,5 @@ def main(folder, kind):
         (folder / f"{kind}_{comm.size}.json").write_text(json.dumps(answer))
 
 
-main(Path(sys.argv[1]), sys.argv[2])
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2])
