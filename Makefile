@@ -8,7 +8,7 @@ ALUMINIUM := $(DATA)/aluminium_j2.toml
 
 setup: .venv/ready
 
-.venv/ready: requirements/dev.txt requirements/debian.txt requirements/setup.sh pyproject.toml
+.venv/ready: $(wildcard requirements/*) pyproject.toml
 	@sh requirements/setup.sh
 
 demo: .venv/ready
