@@ -1,5 +1,5 @@
 /* Arithmetic on MATNET_LANES points at once. With gcc and clang a lane is one of their vectors, so that + - * / work on
-   all points in registers of any width; with one lane it is a plain double. Where scalar code branches, lanes select. */
+   all points in registers of any width; with one lane it is a plain double. Where scalar code branches, lanes choose. */
 #ifndef MATNET_LANE_H
 #define MATNET_LANE_H
 
@@ -13,7 +13,7 @@ typedef double lane;
 typedef int mask;
 
 static inline lane lane_of(double x) { return x; }
-static inline lane select(mask m, lane a, lane b) { return m ? a : b; }
+static inline lane choose(mask m, lane a, lane b) { return m ? a : b; }
 static inline unsigned bits_of(mask m) { return m != 0; }
 static inline mask mask_of(unsigned bits) { return (int)(bits & 1u); }
 static inline mask opposite(mask m) { return !m; }
@@ -32,7 +32,7 @@ typedef long long mask __attribute__((vector_size(8 * MATNET_LANES)));
 static inline lane lane_of(double x) { return x - (lane){0.0}; }
 static inline mask opposite(mask m) { return ~m; }
 
-static inline lane select(mask m, lane a, lane b) { return (lane)(((mask)a & m) | ((mask)b & ~m)); }
+static inline lane choose(mask m, lane a, lane b) { return (lane)(((mask)a & m) | ((mask)b & ~m)); }
 
 static inline unsigned bits_of(mask m) {
     unsigned bits = 0;
@@ -46,9 +46,11 @@ static inline mask mask_of(unsigned bits) {
     return m;
 }
 
-static inline lane size_of(lane a) { return select((mask)(a < 0.0), -a, a); }
+static inline lane size_of(lane a) { return choose((mask)(a < 0.0), -a, a); }
 
 #endif
+
+#define select choose /* its name in laws/; not that of the system's call, which some headers declare */
 
 /* Comparisons; false where a number is NaN. */
 static inline mask less(lane a, lane b) { return (mask)(a < b); }

@@ -27,7 +27,7 @@ static lane accuracy(const matnet_material *m, const work_t *w) {
         double stiff = c[0] + c[7] + c[14], weight = m->base_weight[i];
         lane size = dot6(eps, eps);
         stress += weight * dot6(sig, sig);
-        square = select(less(square, size), size, square);
+        square = choose(less(square, size), size, square);
         strain += weight * stiff * stiff * size;
         stiffness += weight * stiff * stiff;
     }
@@ -35,11 +35,11 @@ static lane accuracy(const matnet_material *m, const work_t *w) {
     load6(w->macro, 0, now);
     lane macro = dot6(old, old) + dot6(now, now);
     lane largest = AMPLIFIED * AMPLIFIED * stiffness * macro;
-    strain = select(less(strain, largest), strain, largest);
+    strain = choose(less(strain, largest), strain, largest);
     stress = m->tol * m->tol * stress;
     strain = ROUND_OFF * ROUND_OFF * strain;
     mask near = less(square, RUNAWAY * RUNAWAY * (1.0 + macro));
-    return select(near, select(less(strain, stress), stress, strain), lane_of(-1.0));
+    return choose(near, choose(less(strain, stress), stress, strain), lane_of(-1.0));
 }
 
 static void condense_all(const matnet_material *m, work_t *w, lane *totals) {
@@ -76,12 +76,12 @@ static unsigned attempt(const matnet_material *m, work_t *w, unsigned active) {
         if (open_bits == 0) break;
         lane shorter = start / (start - fall);
         mask useful = mask_of(good & bits_of(less(lane_of(0.1), shorter)));
-        shorter = select(useful, select(less(shorter, lane_of(0.5)), shorter, lane_of(0.5)), lane_of(0.1));
+        shorter = choose(useful, choose(less(shorter, lane_of(0.5)), shorter, lane_of(0.5)), lane_of(0.1));
         mask accepted = mask_of(accept);
-        alpha = select(accepted, one, shorter * alpha);
-        last = select(accepted, jumps, last);
-        start = select(accepted, totals[2], start);
-        distribute(m, w, select(mask_of(done), zero, alpha), accept | done);
+        alpha = choose(accepted, one, shorter * alpha);
+        last = choose(accepted, jumps, last);
+        start = choose(accepted, totals[2], start);
+        distribute(m, w, choose(mask_of(done), zero, alpha), accept | done);
     }
     return done;
 }
@@ -99,8 +99,8 @@ static void set_target(const matnet_material *m, work_t *w, double begin, double
     for (int c = 0; c < 6; c++) d_eps[c] = (end - begin) * (now[c] - old[c]);
     const lane zero = lane_of(0.0), most = lane_of(MOST_AHEAD);
     lane length = dot6(before, before);
-    lane share = select(less(zero, length), dot6(before, d_eps) / length, zero);
-    share = select(less(zero, share), select(less(share, most), share, most), zero);
+    lane share = choose(less(zero, length), dot6(before, d_eps) / length, zero);
+    share = choose(less(zero, share), choose(less(share, most), share, most), zero);
     for (int c = 0; c < 6; c++) store(w->correction, 6 * root + c, d_eps[c] - share * before[c]);
     predict(m, w, share);
 }

@@ -65,7 +65,7 @@ static inline void from_interface(const lane *a, const double *n, lane *eps) {
     eps[5] = n[5] * a[1] + n[4] * a[2];
 }
 
-static inline lane inverse_or_zero(lane d, lane floor) { return select(less(floor, size_of(d)), 1.0 / d, lane_of(0.0)); }
+static inline lane inverse_or_zero(lane d, lane floor) { return choose(less(floor, size_of(d)), 1.0 / d, lane_of(0.0)); }
 
 /* M = L U without exchange of rows; pivots below the floor are left out, as are their unknowns. */
 typedef struct {
@@ -230,8 +230,8 @@ static void distribute(const matnet_material *m, work_t *w, lane length, unsigne
         hand_down(w->correction, node, i, j, f1, n, made);
         for (int c = 0; c < 3; c++) {
             int at = 3 * k + c;
-            lane step = select(fresh, made[c], load(w->step, at));
-            lane base = select(fresh, load(w->trial, at), load(w->accepted, at));
+            lane step = choose(fresh, made[c], load(w->step, at));
+            lane base = choose(fresh, load(w->trial, at), load(w->accepted, at));
             store(w->step, at, step);
             store(w->accepted, at, base);
             a[c] = base + length * step;
