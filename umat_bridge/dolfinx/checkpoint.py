@@ -13,6 +13,7 @@ import numpy as np
 from matnet.atomic import whole_file
 from matnet.errors import FileFormatError, ParameterError
 from umat_bridge.dolfinx import compat
+from umat_bridge.dolfinx.where import raise_together
 
 if TYPE_CHECKING:
     from umat_bridge.dolfinx.quadrature import QuadratureMaterial
@@ -69,7 +70,7 @@ def save(
                 np.savez(stream, **arrays)
         except OSError as error:
             wrong = f"{path}: cannot be written ({error.strerror})."
-    _raise_everywhere(owner.mesh.comm, wrong, ParameterError)
+    raise_together(owner.mesh.comm, wrong, ParameterError)
 
 
 def load(owner: QuadratureMaterial, path: str | Path, *, u: Any = None) -> dict[str, float]:
@@ -97,7 +98,7 @@ def load(owner: QuadratureMaterial, path: str | Path, *, u: Any = None) -> dict[
             _require_shapes(Path(path), stored, wanted, totals)
         except FileFormatError as error:
             wrong = str(error)
-    _raise_everywhere(comm, wrong, FileFormatError)
+    raise_together(comm, wrong, FileFormatError)
     for name, (cells, values) in rows.items():
         values[:] = _scattered(owner.mesh, cells, stored.get(name)).reshape(values.shape)
     if u is not None:
@@ -231,10 +232,3 @@ def _require_shapes(
                 f"{path}: '{name}' has shape {stored[name].shape}, expected {full}. It was written "
                 "with another material or displacement element."
             )
-
-
-def _raise_everywhere(comm: Any, wrong: str | None, error: type[Exception]) -> None:
-    """What went wrong on rank 0 is an error on all ranks."""
-    message = comm.bcast(wrong)
-    if message is not None:
-        raise error(message)

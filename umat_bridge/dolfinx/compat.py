@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import basix
@@ -9,6 +10,7 @@ import dolfinx.fem.petsc
 import numpy as np
 import ufl
 from dolfinx import fem
+from dolfinx.mesh import create_mesh
 from petsc4py import PETSc
 
 __all__ = [
@@ -23,6 +25,7 @@ __all__ = [
     "direct_solver",
     "function_space",
     "global_cells",
+    "hexahedral_mesh",
     "impose",
     "n_ghost_cells",
     "n_owned_cells",
@@ -45,6 +48,22 @@ def function_space(mesh: Any, family: str, degree: int, size: int = 0) -> Any:
     if size:
         return fem.VectorFunctionSpace(mesh, (family, degree), dim=size)
     return fem.FunctionSpace(mesh, (family, degree))
+
+
+def hexahedral_mesh(comm: Any, cells: np.ndarray, points: np.ndarray) -> Any:
+    """Mesh of cells (n, 8) between points (m, 3), both given on one rank and empty on others.
+
+    The corners of a cell are in the order of a tensor product, the first axis runs fastest.
+    """
+    try:
+        from basix.ufl import element  # since 0.7
+
+        shape = ufl.Mesh(element("Lagrange", "hexahedron", 1, shape=(3,)))
+    except ImportError:
+        shape = ufl.Mesh(ufl.VectorElement("Lagrange", ufl.Cell("hexahedron", 3), 1))
+    # until 0.7 it is called domain, since 0.10 it comes before x
+    name = "e" if "e" in inspect.signature(create_mesh).parameters else "domain"
+    return create_mesh(comm, cells.astype(np.int64), x=points, **{name: shape})
 
 
 def quadrature_space(mesh: Any, degree: int, size: int) -> Any:
@@ -181,4 +200,4 @@ def bc_dofs(bc: Any) -> np.ndarray:
     dofs, space = np.asarray(bc.dof_indices()[0]), bc.function_space
     dofmap = space.dofmap
     # the count that comes with the dofs includes ghosts for conditions on components (0.5)
-    return dofs[dofs < dofmap.index_map.size_local * dofmap.index_map_bs]
+    return np.asarray(dofs[dofs < dofmap.index_map.size_local * dofmap.index_map_bs])

@@ -8,6 +8,7 @@ import numpy as np
 
 from matnet.errors import ParameterError, ShapeError, require_finite
 from umat_bridge.dolfinx import compat
+from umat_bridge.dolfinx.where import raise_together
 
 __all__ = ["cell_frames", "frames_from_directions", "frames_from_euler"]
 
@@ -118,12 +119,14 @@ def cell_frames(mesh: Any, orientation: Any) -> np.ndarray:
         )
     require_finite("orientation", frames)
     off = np.abs(frames @ np.swapaxes(frames, 1, 2) - np.eye(3)).max(axis=(1, 2), initial=0.0)
-    if (off > 1e-6).any() or (np.linalg.det(frames) < 0.0).any():
-        cell = int(compat.original_cells(mesh)[int(off.argmax())])
-        raise ParameterError(
-            f"orientation of cell {cell} is no rotation matrix (Q Q^T = I, det 1). See "
-            "frames_from_directions and frames_from_euler."
+    bad = np.flatnonzero((off > 1e-6) | (np.linalg.det(frames) < 0.0))
+    wrong = None
+    if bad.size:
+        wrong = (
+            f"orientation of cell {compat.original_cells(mesh)[bad[0]]} is no rotation matrix "
+            "(Q Q^T = I, det 1). See frames_from_directions and frames_from_euler."
         )
+    raise_together(mesh.comm, wrong, ParameterError)
     return frames
 
 

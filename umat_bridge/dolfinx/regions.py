@@ -11,6 +11,7 @@ import numpy as np
 from matnet.errors import ParameterError
 from matnet.material import Material
 from umat_bridge.dolfinx import compat
+from umat_bridge.dolfinx.where import raise_together
 
 __all__ = ["Region", "split_cells"]
 
@@ -123,17 +124,22 @@ def _tag_of_cell(mesh: Any, cell_tags: Any) -> np.ndarray:
 
 def _require_material(mesh: Any, tags: np.ndarray, material: Mapping[int, Material]) -> None:
     bad = np.flatnonzero(~np.isin(tags, list(material)))
-    if not bad.size:
-        return
+    wrong = _what_is_missing(mesh, tags, bad, material) if bad.size else None
+    raise_together(mesh.comm, wrong, ParameterError)
+
+
+def _what_is_missing(
+    mesh: Any, tags: np.ndarray, bad: np.ndarray, material: Mapping[int, Material]
+) -> str:
     cell = int(compat.original_cells(mesh)[bad[0]])
     given = ", ".join(str(tag) for tag in material)
     if (tags[bad] == NO_TAG).any():
-        raise ParameterError(
-            f"cell_tags: {int((tags[bad] == NO_TAG).sum())} cells have no tag (first: cell "
-            f"{cell}), "
-            f"expected one of {given} on every cell."
+        count = int((tags[bad] == NO_TAG).sum())
+        return (
+            f"cell_tags: {count} cells have no tag (first: cell {cell}), expected one of {given} "
+            "on every cell."
         )
-    raise ParameterError(
+    return (
         f"cell_tags: {bad.size} cells have tags without material (first: cell {cell}, tag "
         f"{tags[bad[0]]}), materials came for {given}."
     )

@@ -12,7 +12,14 @@ from umat_bridge.dolfinx import compat
 if TYPE_CHECKING:
     from umat_bridge.dolfinx.quadrature import QuadratureMaterial
 
-__all__ = ["failing_point", "largest_force"]
+__all__ = ["failing_point", "largest_force", "raise_together"]
+
+
+def raise_together(comm: Any, wrong: str | None, error: type[Exception]) -> None:
+    """What went wrong on any rank is an error on all: none is left waiting for the others."""
+    messages = [message for message in comm.allgather(wrong) if message is not None]
+    if messages:
+        raise error(messages[0])
 
 
 def failing_point(owner: QuadratureMaterial, failed: int) -> str:

@@ -14,7 +14,7 @@ except ImportError:
     )
 
 import ufl
-from dolfinx import fem, mesh
+from dolfinx import fem, io, mesh
 from mpi4py import MPI
 
 from matnet import Network
@@ -22,7 +22,7 @@ from matnet.phases import J2, Elastic, LinearVoce
 from matnet.tree import complete_tree
 from umat_bridge.dolfinx import Problem, QuadratureMaterial, compat
 
-__all__ = ["MPI", "fem", "mesh", "ufl"]
+__all__ = ["MPI", "fem", "io", "mesh", "ufl"]
 
 MATRIX = J2(E=3.8, nu=0.387, hardening=LinearVoce(sig_y=0.01, H=0.05, Q=0.04, b=100.0))
 FIBRE = Elastic(E=72.0, nu=0.22)

@@ -13,6 +13,7 @@ from dolfinx_cases import (
     composite,
     displacement,
     fem,
+    io,
     mesh,
     roller,
     rollers,
@@ -242,7 +243,7 @@ def test_temperature_comes_as_number_array_or_function():
         law.update(u, 1.0, np.zeros((3, 8)))
 
 
-def test_cell_values_are_means_of_what_the_points_hold():
+def test_cell_values_are_means_of_what_the_points_hold(tmp_path):
     problem, load = cantilever()
     run(problem, [1.0, 2.0], lambda t: load(0.05 * t))
     law, material = problem.material, problem.material.regions[0].material
@@ -259,6 +260,11 @@ def test_cell_values_are_means_of_what_the_points_hold():
     assert (law.cell_values("dissipated") > 0.0).any()
     function = law.cell_function("s11", "fibre")
     assert function.name == "fibre_s11"
+    with io.XDMFFile(law.mesh.comm, str(tmp_path / "fields.xdmf"), "w") as file:
+        file.write_mesh(law.mesh)
+        file.write_function(function, 2.0)
+        file.write_function(law.cell_function("p"), 2.0)
+    assert "fibre_s11" in (tmp_path / "fields.xdmf").read_text()
 
 
 def test_phase_means_add_up_to_the_stress_of_the_point():
