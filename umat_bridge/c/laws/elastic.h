@@ -1,4 +1,7 @@
 /* Hooke's law of any anisotropy; parameters: the stiffness by rows (36). The C twin of matnet/phases/elastic.py. */
+#ifndef MATNET_LAWS_ELASTIC_H
+#define MATNET_LAWS_ELASTIC_H
+
 #include "../law.h"
 #include "../solver/lane.h"
 
@@ -29,3 +32,5 @@ static int elastic_check(const double *parameters, int n_parameters, int n_state
     (void)parameters;
     return n_parameters != 36 || n_state != 0;
 }
+
+#endif

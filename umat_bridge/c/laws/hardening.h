@@ -2,6 +2,9 @@
 
    LINEAR a + H p, EXPONENTIAL a + H p + Q (1 - exp(-b p)), POWER a + K (e0 + p)^n, TABLE straight lines. The four numbers of
    the shape are in par[start ..]; for a table the first is the number of rows, whose p and stresses are in par[table ..]. */
+#ifndef MATNET_LAWS_HARDENING_H
+#define MATNET_LAWS_HARDENING_H
+
 #include "../law.h"
 #include "../solver/lane.h"
 #include "lane_math.h"
@@ -57,3 +60,5 @@ static inline void hardening_yield(int shape, const double *par, int start, int 
         hardening_table(par + table, (int)a, p, y, h);
     }
 }
+
+#endif

@@ -1,5 +1,8 @@
 /* Square root, exponential and logarithm of lanes; the C twin of matnet/simd_math.py. One lane is left to the C library,
    eight have polynomials with errors below 2 units in the last place, which need no call per lane. */
+#ifndef MATNET_LAWS_LANE_MATH_H
+#define MATNET_LAWS_LANE_MATH_H
+
 #include <math.h>
 
 #include "../law.h"
@@ -31,7 +34,7 @@ static inline int lane_math_any(mask m) {
 }
 
 static inline lane lane_math_sqrt(lane x) {
-    lane root;
+    lane root = x;
     for (int k = 0; k < MATNET_LANES; k++) root[k] = sqrt(x[k]);
     return root;
 }
@@ -87,3 +90,5 @@ static inline double lane_math_get(const double *array, int row, int lane_number
 static inline void lane_math_put(double *array, int row, int lane_number, double x) {
     array[(long)MATNET_LANES * row + lane_number] = x;
 }
+
+#endif

@@ -2,6 +2,9 @@
 
    With backward Euler and the deviatoric trial stress B, q = sqrt(3/2) |B|, the increment dp of the accumulated plastic
    strain solves q - 3 G dp = yield stress(p_n + dp) (Simo & Hughes, Computational Inelasticity, 1998, boxes 3.1 and 3.2). */
+#ifndef MATNET_LAWS_RADIAL_RETURN_H
+#define MATNET_LAWS_RADIAL_RETURN_H
+
 #include "../law.h"
 #include "../solver/lane.h"
 #include "hardening.h"
@@ -109,6 +112,7 @@ static inline mask radial_return_node(const double *par, mask running, const dou
         return failed;
     }
     failed = failed | radial_return_increment(par, q, p_n, plastic, &dp, &y, &h);
+    failed = failed | opposite(less(size_of(dp) + y, lane_of(INFINITY)));
     lane scale = select(plastic, return_root_3_2 / q, zero), step = return_root_3_2 * dp;
     for (int k = 0; k < 6; k++) {
         lane m = scale * b[k], grown = step * m, sig = b[k] - shear2 * grown;
@@ -144,3 +148,5 @@ static int radial_return_check(const double *parameters, int n_parameters, int n
     if (return_parameters_check(parameters, n_parameters, n_state)) return 1;
     return parameters[RETURN_RATE] != RETURN_INSTANT || parameters[RETURN_N_BACK] != 0.0;
 }
+
+#endif

@@ -3,6 +3,9 @@
    Parameters: bulk and shear modulus, kind of rate and its two numbers, number of backstresses, shape of the hardening and
    its four numbers, C and gamma of each backstress, rows of the table. State: plastic strain, accumulated plastic strain,
    backstresses. */
+#ifndef MATNET_LAWS_RETURN_PARAMETERS_H
+#define MATNET_LAWS_RETURN_PARAMETERS_H
+
 #include "../law.h"
 #include "hardening.h"
 
@@ -51,3 +54,5 @@ static inline int return_parameters_check(const double *par, int n_parameters, i
     }
     return 0;
 }
+
+#endif

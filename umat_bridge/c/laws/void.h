@@ -1,4 +1,7 @@
 /* No stress whatever the strain; no parameters. The C twin of matnet/phases/void.py. */
+#ifndef MATNET_LAWS_VOID_H
+#define MATNET_LAWS_VOID_H
+
 #include "../law.h"
 #include "../solver/lane.h"
 
@@ -22,3 +25,5 @@ static int void_check(const double *parameters, int n_parameters, int n_state) {
     (void)parameters;
     return n_parameters != 0 || n_state != 0;
 }
+
+#endif

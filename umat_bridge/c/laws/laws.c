@@ -1,0 +1,32 @@
+/* All phase laws, included by lanes_8.c and lanes_1.c. Crystal plasticity and users' own laws have no C kernel. */
+#include <string.h>
+
+#include "../law.h"
+#include "damage.h"
+#include "drucker_prager.h"
+#include "ductile_damage.h"
+#include "elastic.h"
+#include "general_return.h"
+#include "radial_return.h"
+#include "return_parameters.h"
+#include "viscoelastic.h"
+#include "void.h"
+
+/* Names as in matnet/law_blocks.py, which also tells which law has which kernel. */
+static const matnet_law laws_all[] = {
+    {"void", void_kernel, void_check},
+    {"elastic", elastic_kernel, elastic_check},
+    {"radial-return", radial_return_kernel, radial_return_check},
+    {"general-return", general_return_kernel, return_parameters_check},
+    {"viscoelastic", viscoelastic_kernel, viscoelastic_check},
+    {"damage", damage_kernel, damage_check},
+    {"ductile-damage", ductile_damage_kernel, ductile_damage_check},
+    {"drucker-prager", drucker_prager_kernel, drucker_prager_check},
+};
+
+const matnet_law *MATNET_NAME(matnet_find_law)(const char *name) {
+    for (size_t i = 0; i < sizeof laws_all / sizeof laws_all[0]; i++) {
+        if (strcmp(laws_all[i].name, name) == 0) return laws_all + i;
+    }
+    return NULL;
+}
