@@ -302,7 +302,7 @@ class _Run:
             self.training,
             iterations,
             fit=lambda problem, point, n: refine(problem, point, judge.residuals, n),
-            key=f"{name} {digest}",
+            key=f"{name} {digest} {iterations}",
             every=1,
         )
 
