@@ -73,7 +73,7 @@ void matnet_workspace_free(matnet_workspace *workspace);
 
    Points that are not OK have NaN in stress and tangent, and their old state. Returns how many these are, or minus
    MATNET_BAD_ARGUMENT or MATNET_NO_MEMORY, nothing being filled then. Thread-safe: one workspace per thread, or
-   matnet_update, which makes its own. A point's result does not depend on its neighbours; but up to three points in
+   matnet_update, which makes its own. A point's result does not depend on its neighbours; but one or two points in
    a call take another path through the processor than larger batches, with other round-off. */
 int matnet_update(const matnet_material *material, int n_points, const double *strain, double dt,
                   const double *temperature, const double *state_n, double *stress, double *tangent, double *state,

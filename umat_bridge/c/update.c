@@ -8,7 +8,7 @@
 /* Points from which several at once are faster than one after the other. Short registers do not pay, and other compilers
    than gcc and clang have no vectors: see solver/lane.h. */
 #if defined(__GNUC__) && MATNET_WIDE > 2
-enum { FEWEST_IN_LANES = 4 };
+enum { FEWEST_IN_LANES = 3 };
 #else
 enum { FEWEST_IN_LANES = -1 };
 #endif
