@@ -1,4 +1,5 @@
-/* Elastic-brittle damage: what the strain does to it lane by lane, the rest at once; the C twin of matnet/phases/damage.py.
+/* Elastic-brittle damage: what the strain does to it lane by lane, the rest at once; the C twin of
+   matnet/phases/damage.py.
 
    Parameters: K, G, measure, ratio, softening, kappa_0, kappa_f, d_max, tau. State: kappa, d. */
 #ifndef MATNET_LAWS_DAMAGE_H
@@ -30,7 +31,8 @@ static const double damage_root_2 = 1.41421356237309504880;
 
 static inline double damage_largest(double a, double b) { return a > b ? a : b; }
 
-/* Jacobi rotation that takes a[p][q] of a symmetric matrix away and turns the columns of v along; r is the third index. */
+/* Jacobi rotation that takes a[p][q] of a symmetric matrix away and turns the columns of v along; r is the third
+   index. */
 static inline void damage_rotate(double a[3][3], double v[3][3], int p, int q, int r) {
     if (a[p][q] == 0.0) return;
     double ratio = (a[q][q] - a[p][p]) / (2.0 * a[p][q]);
@@ -49,8 +51,8 @@ static inline void damage_rotate(double a[3][3], double v[3][3], int p, int q, i
     }
 }
 
-/* Sum of <eps_i> n_i n_i over the principal values of a Mandel vector, by cyclic Jacobi iteration (Golub & Van Loan, Matrix
-   Computations, 2013, section 8.5), which is accurate for equal ones too. */
+/* Sum of <eps_i> n_i n_i over the principal values of a Mandel vector, by cyclic Jacobi iteration (Golub & Van Loan,
+   Matrix Computations, 2013, section 8.5), which is accurate for equal ones too. */
 static void damage_positive_part(const double *eps, double *part) {
     double d = eps[3] / damage_root_2, e = eps[4] / damage_root_2, f = eps[5] / damage_root_2;
     double a[3][3] = {{eps[0], d, e}, {d, eps[1], f}, {e, f, eps[2]}};
@@ -192,7 +194,8 @@ static unsigned damage_kernel(int n, unsigned active, const double *strain, cons
         }
         store(energy, 2 * node, (1.0 - d) * density);
         store(energy, 2 * node + 1, size_of(density) * (d - load(state_n, 2 * node + 1)));
-        sound = sound & less(size_of(density), infinite) & less(load(state, 2 * node), infinite) & less(d, lane_of(1.0));
+        sound = sound & less(size_of(density), infinite) & less(d, lane_of(1.0));
+        sound = sound & less(load(state, 2 * node), infinite);
     }
     return ~bits_of(sound) & active;
 }

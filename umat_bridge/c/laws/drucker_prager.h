@@ -1,5 +1,5 @@
-/* Return to a cone or its apex, lane by lane; the C twin of matnet/phases/drucker_prager.py (de Souza Neto, Peric & Owen,
-   Computational Methods for Plasticity, 2008, section 8.3).
+/* Return to a cone or its apex, lane by lane; the C twin of matnet/phases/drucker_prager.py (de Souza Neto, Peric &
+   Owen, Computational Methods for Plasticity, 2008, section 8.3).
 
    Parameters: K, G, eta, eta_bar, xi, c0, H, Q, b. State: plastic strain, alpha. */
 #ifndef MATNET_LAWS_DRUCKER_PRAGER_H
@@ -34,8 +34,8 @@ static inline double drucker_prager_cohesion(const drucker_prager_law *law, doub
 
 /* The x >= start with  excess = stiffness x + xi c(alpha + rate x);  negative: failed. The right side is concave and
    increasing, and too small at the start, so Newton's iterates grow towards the root and never pass it. */
-static double drucker_prager_solve(const drucker_prager_law *law, double start, double excess, double stiffness, double xi,
-                                   double alpha, double rate) {
+static double drucker_prager_solve(const drucker_prager_law *law, double start, double excess, double stiffness,
+                                   double xi, double alpha, double rate) {
     double x = start, slope;
     for (int iteration = 0; iteration < 60; iteration++) {
         double c = drucker_prager_cohesion(law, alpha + rate * x, &slope);
@@ -46,7 +46,8 @@ static double drucker_prager_solve(const drucker_prager_law *law, double start, 
     return -1.0;
 }
 
-static drucker_prager_move drucker_prager_to_cone(const drucker_prager_law *law, double q, double p_trial, double alpha) {
+static drucker_prager_move drucker_prager_to_cone(const drucker_prager_law *law, double q, double p_trial,
+                                                  double alpha) {
     double stiffness = law->G + law->K * law->eta * law->eta_bar, xi = law->xi, slope;
     double gam = drucker_prager_solve(law, 0.0, q + law->eta * p_trial, stiffness, xi, alpha, xi);
     if (q / law->G < gam) gam = q / law->G;
@@ -58,7 +59,8 @@ static drucker_prager_move drucker_prager_to_cone(const drucker_prager_law *law,
 }
 
 /* The multiplier is just enough to remove the deviator. */
-static drucker_prager_move drucker_prager_to_apex(const drucker_prager_law *law, double q, double p_trial, double alpha) {
+static drucker_prager_move drucker_prager_to_apex(const drucker_prager_law *law, double q, double p_trial,
+                                                  double alpha) {
     double gam = q / law->G, ratio = law->xi / law->eta, slope;
     double shear = law->xi * (1.0 - law->eta_bar / law->eta); /* hardening by gam at a fixed plastic volume strain */
     alpha += shear * gam;
@@ -136,8 +138,8 @@ static int drucker_prager_lane(const drucker_prager_law *law, int k, const doubl
 
 static unsigned drucker_prager_kernel(int n, unsigned active, const double *strain, const double *dt,
                                       const double *temperature, const double *parameters, int n_parameters,
-                                      const double *state_n, int n_state, double *stress, double *state, double *tangent,
-                                      double *energy) {
+                                      const double *state_n, int n_state, double *stress, double *state,
+                                      double *tangent, double *energy) {
     (void)dt, (void)temperature, (void)n_parameters, (void)n_state;
     drucker_prager_law law = {parameters[0], parameters[1], parameters[2], parameters[3], parameters[4],
                               parameters[5], parameters[6], parameters[7], parameters[8]};

@@ -1,7 +1,8 @@
-/* Von Mises plasticity of the effective stress, then damage lane by lane; the C twin of matnet/phases/ductile_damage.py.
+/* Von Mises plasticity of the effective stress, then damage lane by lane; the C twin of
+   matnet/phases/ductile_damage.py.
 
-   Parameters: kind, p_D, d_c, two numbers of the kind, tau, then those of return_parameters.h. State: plastic strain, p, d
-   and, with tau > 0, the damage without viscosity. */
+   Parameters: kind, p_D, d_c, two numbers of the kind, tau, then those of return_parameters.h. State: plastic strain,
+   p, d and, with tau > 0, the damage without viscosity. */
 #ifndef MATNET_LAWS_DUCTILE_DAMAGE_H
 #define MATNET_LAWS_DUCTILE_DAMAGE_H
 
@@ -105,16 +106,16 @@ static int ductile_damage_lane(const double *par, int k, double dt, const double
 
 static unsigned ductile_damage_kernel(int n, unsigned active, const double *strain, const double *dt,
                                       const double *temperature, const double *parameters, int n_parameters,
-                                      const double *state_n, int n_state, double *stress, double *state, double *tangent,
-                                      double *energy) {
+                                      const double *state_n, int n_state, double *stress, double *state,
+                                      double *tangent, double *energy) {
     (void)temperature, (void)n_parameters;
     const double *plastic = parameters + DUCTILE_DAMAGE_OWN;
     mask running = mask_of(active);
     unsigned failed = 0;
     for (int node = 0; node < n; node++) {
         long i = (long)MATNET_LANES * node, row = n_state * i;
-        failed |= bits_of(radial_return_node(plastic, running, strain + 6 * i, state_n + row, stress + 6 * i, state + row,
-                                             tangent + 36 * i, energy + 2 * i, 0, 0, 0, 0));
+        failed |= bits_of(radial_return_node(plastic, running, strain + 6 * i, state_n + row, stress + 6 * i,
+                                             state + row, tangent + 36 * i, energy + 2 * i, 0, 0, 0, 0));
         for (int k = 0; k < MATNET_LANES; k++) {
             if (!((active & ~failed) >> k & 1u)) continue;
             failed |= (unsigned)ductile_damage_lane(parameters, k, dt[k], strain + 6 * i, state_n + row, stress + 6 * i,
@@ -128,7 +129,8 @@ static unsigned ductile_damage_kernel(int n, unsigned active, const double *stra
 static int ductile_damage_check(const double *parameters, int n_parameters, int n_state) {
     if (n_parameters < DUCTILE_DAMAGE_OWN + RETURN_BACK) return 1;
     double tau = parameters[DUCTILE_DAMAGE_TAU], most = parameters[DUCTILE_DAMAGE_MOST];
-    if (!return_is_count(parameters[DUCTILE_DAMAGE_KIND], DUCTILE_DAMAGE_EXPONENTIAL, DUCTILE_DAMAGE_LEMAITRE)) return 1;
+    double kind = parameters[DUCTILE_DAMAGE_KIND];
+    if (!return_is_count(kind, DUCTILE_DAMAGE_EXPONENTIAL, DUCTILE_DAMAGE_LEMAITRE)) return 1;
     if (!(tau >= 0.0) || !(most > 0.0) || !(most < 1.0) || !(parameters[DUCTILE_DAMAGE_FIRST] > 0.0)) return 1;
     if (n_state != DUCTILE_DAMAGE_D + (tau > 0.0 ? 2 : 1)) return 1;
     return radial_return_check(parameters + DUCTILE_DAMAGE_OWN, n_parameters - DUCTILE_DAMAGE_OWN, RETURN_X);

@@ -5,9 +5,10 @@
 #include "../law.h"
 #include "../solver/lane.h"
 
-static unsigned elastic_kernel(int n, unsigned active, const double *strain, const double *dt, const double *temperature,
-                               const double *parameters, int n_parameters, const double *state_n, int n_state,
-                               double *stress, double *state, double *tangent, double *energy) {
+static unsigned elastic_kernel(int n, unsigned active, const double *strain, const double *dt,
+                               const double *temperature, const double *parameters, int n_parameters,
+                               const double *state_n, int n_state, double *stress, double *state, double *tangent,
+                               double *energy) {
     (void)dt, (void)temperature, (void)n_parameters, (void)state_n, (void)n_state, (void)state;
     mask sound = mask_of(~0u);
     for (int node = 0; node < n; node++) {

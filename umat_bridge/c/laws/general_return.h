@@ -2,8 +2,8 @@
 
    The equations are in matnet/phases/radial_return.py, whose names are used here: with theta_i = 1 / (1 + gamma_i dp),
    B = trial deviator - sum theta_i X_i, q(B) = sqrt(3/2) |B|, the increment dp solves
-   q(B) - (3 G + sum theta_i C_i) dp - flow stress = 0 (Kobayashi & Ohno, Int. J. Numer. Methods Eng. 53, 2002). Rows of the
-   tangent hold B and W until the tangent is known. */
+   q(B) - (3 G + sum theta_i C_i) dp - flow stress = 0 (Kobayashi & Ohno, Int. J. Numer. Methods Eng. 53, 2002). Rows
+   of the tangent hold B and W until the tangent is known. */
 #ifndef MATNET_LAWS_GENERAL_RETURN_H
 #define MATNET_LAWS_GENERAL_RETURN_H
 
@@ -56,8 +56,8 @@ static inline void general_return_relative(const general_return_place *at, lane 
     *q_b = return_root_3_2 * norm;
 }
 
-/* At x, which is (dp / dt)^(1/n) for overstress, else dp. Lanes outside `flows` get dp = 0; `fast` are those above the kink
-   of Johnson and Cook's rate factor. */
+/* At x, which is (dp / dt)^(1/n) for overstress, else dp. Lanes outside `flows` get dp = 0; `fast` are those above the
+   kink of Johnson and Cook's rate factor. */
 static inline general_return_point general_return_residual(const general_return_place *at, lane x, mask flows,
                                                            mask fast) {
     const double *par = at->par;

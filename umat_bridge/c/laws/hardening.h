@@ -1,7 +1,8 @@
 /* Yield stress over accumulated plastic strain; the C twin of matnet/phases/hardening.py.
 
-   LINEAR a + H p, EXPONENTIAL a + H p + Q (1 - exp(-b p)), POWER a + K (e0 + p)^n, TABLE straight lines. The four numbers of
-   the shape are in par[start ..]; for a table the first is the number of rows, whose p and stresses are in par[table ..]. */
+   LINEAR a + H p, EXPONENTIAL a + H p + Q (1 - exp(-b p)), POWER a + K (e0 + p)^n, TABLE straight lines. The four
+   numbers of the shape are in par[start ..]; for a table the first is the number of rows, whose p and stresses are in
+   par[table ..]. */
 #ifndef MATNET_LAWS_HARDENING_H
 #define MATNET_LAWS_HARDENING_H
 

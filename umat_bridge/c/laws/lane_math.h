@@ -1,5 +1,5 @@
-/* Square root, exponential and logarithm of lanes; the C twin of matnet/simd_math.py. One lane is left to the C library,
-   eight have polynomials with errors below 2 units in the last place, which need no call per lane. */
+/* Square root, exponential and logarithm of lanes; the C twin of matnet/simd_math.py. One lane is left to the C
+   library, more have polynomials with errors below 2 units in the last place, which need no call per lane. */
 #ifndef MATNET_LAWS_LANE_MATH_H
 #define MATNET_LAWS_LANE_MATH_H
 
@@ -24,7 +24,8 @@ typedef unsigned long long lane_math_word __attribute__((vector_size(8 * MATNET_
 static const double lane_math_round = 6755399441055744.0; /* 1.5 * 2^52: added to a number, it leaves its integer in
                                                              the low bits */
 static const double lane_math_log2_e = 1.4426950408889634074;
-static const double lane_math_ln2_high = 6.93147180369123816490e-01; /* its last 32 bits are zero: k times it is exact */
+/* its last 32 bits are zero: k times it is exact */
+static const double lane_math_ln2_high = 6.93147180369123816490e-01;
 static const double lane_math_ln2_low = 1.90821492927058770002e-10;
 
 static inline int lane_math_any(mask m) {

@@ -1,7 +1,8 @@
 /* Von Mises plasticity with isotropic hardening alone; the C twin of matnet/phases/radial_return_lanes.py.
 
    With backward Euler and the deviatoric trial stress B, q = sqrt(3/2) |B|, the increment dp of the accumulated plastic
-   strain solves q - 3 G dp = yield stress(p_n + dp) (Simo & Hughes, Computational Inelasticity, 1998, boxes 3.1 and 3.2). */
+   strain solves q - 3 G dp = yield stress(p_n + dp) (Simo & Hughes, Computational Inelasticity, 1998, boxes 3.1 and
+   3.2). */
 #ifndef MATNET_LAWS_RADIAL_RETURN_H
 #define MATNET_LAWS_RADIAL_RETURN_H
 
@@ -138,8 +139,8 @@ static unsigned radial_return_kernel(int n, unsigned active, const double *strai
     (void)dt, (void)temperature, (void)n_parameters;
     mask running = mask_of(active), failed = mask_of(0u);
     for (int node = 0; node < n; node++) {
-        failed = failed | radial_return_node(parameters, running, strain, state_n, stress, state, tangent, energy, 6 * node,
-                                             n_state * node, 36 * node, 2 * node);
+        failed = failed | radial_return_node(parameters, running, strain, state_n, stress, state, tangent, energy,
+                                             6 * node, n_state * node, 36 * node, 2 * node);
     }
     return bits_of(failed) & active;
 }

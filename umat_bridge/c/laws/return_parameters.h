@@ -1,8 +1,8 @@
 /* What the von Mises laws find where; the C twin of matnet.phases.radial_return.pack and state_names.
 
-   Parameters: bulk and shear modulus, kind of rate and its two numbers, number of backstresses, shape of the hardening and
-   its four numbers, C and gamma of each backstress, rows of the table. State: plastic strain, accumulated plastic strain,
-   backstresses. */
+   Parameters: bulk and shear modulus, kind of rate and its two numbers, number of backstresses, shape of the hardening
+   and its four numbers, C and gamma of each backstress, rows of the table. State: plastic strain, accumulated plastic
+   strain, backstresses. */
 #ifndef MATNET_LAWS_RETURN_PARAMETERS_H
 #define MATNET_LAWS_RETURN_PARAMETERS_H
 

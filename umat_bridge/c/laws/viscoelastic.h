@@ -12,8 +12,8 @@
 #include "../solver/lane.h"
 #include "lane_math.h"
 
-/* Of one branch: what is kept of the spring strain h, the weight of the increment d, and the dissipation over the modulus,
-   lost_mean (h + shift d)^2 + lost_step d^2. */
+/* Of one branch: what is kept of the spring strain h, the weight of the increment d, and the dissipation over the
+   modulus, lost_mean (h + shift d)^2 + lost_step d^2. */
 typedef struct {
     lane kept, phi, shift, lost_mean, lost_step;
 } viscoelastic_weights;
