@@ -13,7 +13,7 @@ from matnet.errors import ParameterError
 from matnet.mandel import COMPONENTS, SQRT2
 from matnet.material import Status, Update
 
-__all__ = ["KINDS", "Kinematics", "OutOfPlane", "plane_stress"]
+__all__ = ["KINDS", "Kinematics", "OutOfPlane", "OutOfPlaneStrains", "plane_stress"]
 
 KINDS = ("3d", "plane strain", "plane stress", "axisymmetric")
 _COMPONENTS = {
@@ -103,6 +103,49 @@ class OutOfPlane:
     update: Update
     strain: np.ndarray  # (n, 3): 33, 13, 23, Mandel
     tangent: np.ndarray  # (n, 3, 3) for 11, 22, 12
+    slope: np.ndarray  # (n, 3, 3): derivative of the out-of-plane strains
+
+
+class OutOfPlaneStrains:
+    """The strains that plane stress found at the points of a mesh, to guess the next ones from.
+
+    Parameters
+    ----------
+    n_cells, points_per_cell : int
+        Size of the mesh.
+    """
+
+    def __init__(self, n_cells: int, points_per_cell: int) -> None:
+        shape = (n_cells, points_per_cell, 3)
+        self.strain_n, self.strain = np.zeros(shape), np.zeros(shape)
+        self._in_plane, self._slope = np.zeros(shape), np.zeros((*shape, 3))
+
+    def guess(self, cells: np.ndarray, in_plane: np.ndarray) -> np.ndarray:
+        """Out-of-plane strains (n, 3), as the last answer's slope continues."""
+        moved = in_plane.reshape(len(cells), -1, 3) - self._in_plane[cells]
+        guess = self.strain[cells] + (self._slope[cells] @ moved[..., None])[..., 0]
+        return np.asarray(guess.reshape(-1, 3))
+
+    def keep(self, cells: np.ndarray, in_plane: np.ndarray, found: OutOfPlane) -> None:
+        """Remember the answer wherever there is one."""
+        good = (found.update.status == Status.OK).reshape(len(cells), -1, 1)
+        for kept, new in (
+            (self.strain, found.strain),
+            (self._in_plane, in_plane),
+            (self._slope, found.slope),
+        ):
+            old = kept[cells]
+            where = good if old.ndim == 3 else good[..., None]
+            kept[cells] = np.where(where, new.reshape(old.shape), old)
+
+    def commit(self) -> None:
+        """The end of the step becomes the start of the next one."""
+        self.strain_n[:] = self.strain
+
+    def restore(self) -> None:
+        """Back to the start of the step."""
+        self.strain[:] = self.strain_n
+        self._slope[:] = 0.0
 
 
 def plane_stress(
@@ -152,7 +195,7 @@ def plane_stress(
         assert result is not None
         result.status[active] = Status.NOT_CONVERGED
     assert result is not None
-    return OutOfPlane(result, strain[:, OUT_OF_PLANE], _condensed(result))
+    return OutOfPlane(result, strain[:, OUT_OF_PLANE], *_condensed(result))
 
 
 def _merged(result: Update | None, part: Update, rows: np.ndarray) -> Update:
@@ -170,15 +213,17 @@ def _scale(part: Update, strain: np.ndarray) -> np.ndarray:
     return np.asarray(np.maximum(np.linalg.norm(part.stress, axis=1), elastic))
 
 
-def _condensed(result: Update) -> np.ndarray:
-    """Tangents (n, 3, 3) of the stresses in the plane, the others kept at zero."""
+def _condensed(result: Update) -> tuple[np.ndarray, np.ndarray]:
+    """Derivatives (n, 3, 3) of stress in the plane and strain out of it, without stress there."""
     good = result.status == Status.OK
     tangent = np.full((len(good), 3, 3), np.nan)
+    slope = tangent.copy()
     full = result.tangent[good]
     rows, others = IN_PLANE[:, None], OUT_OF_PLANE[:, None]
     coupling = _solve(full[:, others, OUT_OF_PLANE], full[:, others, IN_PLANE])
     tangent[good] = full[:, rows, IN_PLANE] - full[:, rows, OUT_OF_PLANE] @ coupling
-    return tangent
+    slope[good] = -coupling
+    return tangent, slope
 
 
 def _solve(blocks: np.ndarray, right: np.ndarray) -> np.ndarray:

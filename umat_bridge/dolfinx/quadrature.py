@@ -16,7 +16,12 @@ from matnet.errors import ParameterError, require_finite, require_shape
 from matnet.mandel import rotation_matrix
 from matnet.material import Material, Status, Update
 from umat_bridge.dolfinx import checkpoint, compat, fields
-from umat_bridge.dolfinx.kinematics import Kinematics, plane_stress
+from umat_bridge.dolfinx.kinematics import (
+    OUT_OF_PLANE,
+    Kinematics,
+    OutOfPlaneStrains,
+    plane_stress,
+)
 from umat_bridge.dolfinx.orientation import cell_frames
 from umat_bridge.dolfinx.regions import Region, split_cells
 
@@ -101,10 +106,9 @@ class QuadratureMaterial:
         shape = (self.n_cells, len(self.points))
         reduced = size < 6
         self._stress_6 = np.zeros((*shape, 6)) if reduced else None
-        self._out_of_plane: np.ndarray | None = None
-        self._out_of_plane_n: np.ndarray | None = None
+        self._thickness: OutOfPlaneStrains | None = None
         if self.kinematics.in_plane_stress:
-            self._out_of_plane, self._out_of_plane_n = np.zeros((*shape, 3)), np.zeros((*shape, 3))
+            self._thickness = OutOfPlaneStrains(*shape)
         self._expressions: dict[str, tuple[Any, Any]] = {}
         self.last_call: tuple[Any, float, Any] | None = None  # displacement, dt, temperature
         self.committed = True
@@ -138,7 +142,7 @@ class QuadratureMaterial:
         """
         size = self.kinematics.size
         numbers = float(size + size**2 + (6 if size < 6 else 0))
-        numbers += 6 if self.kinematics.in_plane_stress else 0
+        numbers += 18 if self.kinematics.in_plane_stress else 0
         numbers += 36 / len(self.points) if self._turns is not None else 0
         state = sum(2 * region.material.n_state * region.n_points for region in self.regions)
         return 8.0 * (numbers + state / max(self.n_points, 1)) + 1.0
@@ -203,8 +207,8 @@ class QuadratureMaterial:
             raise ParameterError("commit: some points of the last update have no solution.")
         for region in self.regions:
             region.commit()
-        if self._out_of_plane is not None and self._out_of_plane_n is not None:
-            self._out_of_plane_n[:] = self._out_of_plane
+        if self._thickness is not None:
+            self._thickness.commit()
         self.committed = True
 
     def rollback(self) -> None:
@@ -235,14 +239,10 @@ class QuadratureMaterial:
         stress = np.asarray(self.stress.x.array).reshape(-1, size)
         tangent = np.asarray(self.tangent.x.array).reshape(-1, size, size)
         index = self.kinematics.components
-        if self._out_of_plane is not None:
-            guess = self._out_of_plane[cells].reshape(-1, 3)
-            found = plane_stress(evaluate, reduced, guess)
+        if self._thickness is not None:
+            found = plane_stress(evaluate, reduced, self._thickness.guess(cells, reduced))
             out, tangent[points] = found.update, found.tangent
-            good = (out.status == Status.OK)[:, None]
-            self._out_of_plane[cells] = np.where(good, found.strain, guess).reshape(
-                len(cells), -1, 3
-            )
+            self._thickness.keep(cells, reduced, found)
         else:
             out = evaluate(self.kinematics.full(reduced), slice(None))
             tangent[points] = out.tangent[:, index[:, None], index]
@@ -313,8 +313,8 @@ class QuadratureMaterial:
             np.arange(self.n_cells, dtype=np.int32)
         )
         strain = self.kinematics.full(reduced.reshape(-1, self.kinematics.size)).reshape(shape)
-        if self._out_of_plane is not None:
-            strain[..., [2, 4, 5]] = self._out_of_plane
+        if self._thickness is not None:
+            strain[..., OUT_OF_PLANE] = self._thickness.strain
         return strain
 
     def point_coordinates(self, cells: np.ndarray) -> np.ndarray:
@@ -369,14 +369,14 @@ class QuadratureMaterial:
             f"state_{region.tag}": region.state_n.reshape(len(region.cells), points, -1)
             for region in self.regions
         }
-        if self._out_of_plane_n is not None:
-            arrays["out_of_plane"] = self._out_of_plane_n
+        if self._thickness is not None:
+            arrays["out_of_plane"] = self._thickness.strain_n
         return arrays
 
     def restored(self) -> None:
         """Start the next step from `history`, whatever was evaluated since."""
-        if self._out_of_plane is not None and self._out_of_plane_n is not None:
-            self._out_of_plane[:] = self._out_of_plane_n
+        if self._thickness is not None:
+            self._thickness.restore()
         self.status[:] = Status.OK
         self.last_call, self.committed = None, True
 
