@@ -39,8 +39,6 @@ ROOT = Path(__file__).parent
 DATA = ROOT.parent / "fe_examples" / "data"
 TARGET = 1.5  # error of the median network over that of the chosen one
 UNLOADED = (0.018, 0.012, 0.036)  # strains at the turns of loading, unloading and loading again
-# beside the defaults of selection: the sphere is judged to the strain at which it is checked
-JUDGED: dict[str, dict[str, Any]] = {"sphere": {"strain": 0.036, "steps": 6}}
 
 CELLS: dict[str, tuple[dict[str, Any], tuple[float, float]]] = {
     "octet": ({"name": "octet", "n": 24, "volume_fraction": 0.2}, (1e-3, 1e3)),
@@ -86,7 +84,7 @@ def run(name: str, args: argparse.Namespace) -> dict[str, Any]:
     began = time.perf_counter()
     own = phases if args.own_laws else None
     # all paths, however busy the machine is
-    asked = SelectionOptions(phases=own, budget=3600.0, **JUDGED.get(name, {}))
+    asked = SelectionOptions(phases=own, budget=3600.0)
     judge = judged_by_cell(rve, asked, work=args.work / "simulations")
     judged = time.perf_counter()
     networks: dict[tuple[float, ...], Network] = {}

@@ -23,7 +23,7 @@ from offline.verification import six_loadings
 
 DEPTH = 5
 KIND = "imn"
-UPDATES = 2500
+UPDATES = 1500
 STEPS = 20  # of each loading
 BATCHES = {400: (20, 40, 128), 1024: (40, 64, 128), 2048: (128, 256)}
 ETAS = (0.01, 0.1, 1.0, 10.0, 100.0)
