@@ -7,20 +7,20 @@
 
    - nothing in them is compiled on its own, but each begins with  #include "../law.h"  and would compile alone;
    - they hold for any MATNET_LANES > 0, the length of the innermost index (a compile-time constant);
-   - functions seen by other files are named MATNET_NAME(f), which becomes f_8, f_4, f_2 or f_1; everything else at file scope is
+   - functions seen by other files are named MATNET_NAME(f), which becomes f_8, f_4 or f_1; everything else at file scope is
      static and begins with the file's name (j2_...), since all laws meet in one translation unit; macros are undefined
      at the end of the file;
    - no global mutable state, no allocation, no output, no errno; libm only. */
 #ifndef MATNET_LAW_H
 #define MATNET_LAW_H
 
-/* Doubles in the widest registers that the compiler may use. */
-#if defined(__AVX512F__)
+/* Points at once: doubles in the widest registers, where the compiler has them and vectors too, and they pay. */
+#if defined(__GNUC__) && defined(__AVX512F__)
 #define MATNET_WIDE 8
-#elif defined(__AVX__)
+#elif defined(__GNUC__) && defined(__AVX__)
 #define MATNET_WIDE 4
 #else
-#define MATNET_WIDE 2
+#define MATNET_WIDE 1
 #endif
 
 #ifndef MATNET_LANES

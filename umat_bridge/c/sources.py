@@ -47,12 +47,13 @@ COMPILERS = ("cc", "gcc", "clang")
 
 
 def source_files() -> list[Path]:
-    """All sources and headers, relative to `FOLDER`, sorted.
+    """All sources and headers of the library, relative to `FOLDER`, sorted.
 
     >>> [str(path) for path in source_files() if path.parent == Path(".")][:2]
     ['lanes_1.c', 'lanes_wide.c']
     """
-    found = [path for suffix in ("c", "h") for path in FOLDER.rglob(f"*.{suffix}")]
+    folders = (FOLDER, FOLDER / "solver", FOLDER / "laws")
+    found = [path for folder in folders for path in folder.glob("*.[ch]")]
     return sorted(path.relative_to(FOLDER) for path in found)
 
 

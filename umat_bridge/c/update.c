@@ -5,13 +5,7 @@
 
 #include "material.h"
 
-/* Points from which several at once are faster than one after the other. Short registers do not pay, and other compilers
-   than gcc and clang have no vectors: see solver/lane.h. */
-#if defined(__GNUC__) && MATNET_WIDE > 2
-enum { FEWEST_IN_LANES = 3 };
-#else
-enum { FEWEST_IN_LANES = -1 };
-#endif
+enum { FEWEST_IN_LANES = 3 }; /* points from which several at once are faster than one after the other */
 
 #define SQRT_2 1.41421356237309504880
 
@@ -107,7 +101,7 @@ static int solve(matnet_workspace *workspace, const matnet_points *points) {
     const matnet_material *m = workspace->material;
     if (m->linear) {
         solve_linear(m, points);
-    } else if (FEWEST_IN_LANES > 0 && points->n >= FEWEST_IN_LANES) {
+    } else if (MATNET_WIDE > 1 && points->n >= FEWEST_IN_LANES) {
         if (workspace->wide == NULL) workspace->wide = MATNET_WIDE_NAME(matnet_make_work)(m);
         if (workspace->wide == NULL) return MATNET_NO_MEMORY;
         MATNET_WIDE_NAME(matnet_solve)(m, points, workspace->wide);
