@@ -224,6 +224,15 @@ def load_material(path: str | Path) -> Material:
     ------
     FileFormatError
         The file is wrong or holds no laws.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from matnet.phases import Elastic
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     Material.homogeneous(Elastic(E=70e3, nu=0.3)).save(f"{folder}/a.matnet")
+    ...     load_material(f"{folder}/a.matnet").phases["solid"]
+    Elastic(E=70000.0, nu=0.3)
     """
     network, laws = read_network_and_laws(path)
     if laws is None:

@@ -267,6 +267,21 @@ def test_bad_states_fail_in_their_lane_alone(name):
         assert failed == (twin.status[1] != 0) << 1 and not expected.status.any()
 
 
+@pytest.mark.parametrize("lanes", widths())
+@pytest.mark.parametrize("name", LAWS)
+def test_failures_agree_for_strains_of_all_sizes(name, lanes):
+    law = LAWS[name]
+    rng = np.random.default_rng(3)
+    strain = rng.normal(size=(64, 6)) * 10.0 ** rng.uniform(-12.0, 160.0, (64, 1))
+    state_n = np.tile(law.initial_state(), (64, 1))
+    with np.errstate(all="ignore"):
+        expected = law.evaluate(strain, DT, state_n).status != 0
+    for at in range(0, 64, lanes):
+        rows = slice(at, at + lanes)
+        failed, _ = call(law, lanes, strain[rows].T[None], DT, state_n[rows].T[None])
+        assert [failed >> lane & 1 for lane in range(lanes)] == expected[rows].tolist()
+
+
 def check(law, par, n_state):
     par = np.array(par, dtype=float)
     return find_law(kernel_name(law), 1).check(par.ctypes.data, len(par), n_state)

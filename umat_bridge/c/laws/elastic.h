@@ -12,7 +12,7 @@ static unsigned elastic_kernel(int n, unsigned active, const double *strain, con
     (void)dt, (void)temperature, (void)n_parameters, (void)state_n, (void)n_state, (void)state;
     mask sound = mask_of(~0u);
     for (int node = 0; node < n; node++) {
-        lane eps[6], work = lane_of(0.0);
+        lane eps[6], work = lane_of(0.0), size = lane_of(0.0);
         load6(strain, 6 * node, eps);
         for (int i = 0; i < 6; i++) {
             const double *row = parameters + 6 * i;
@@ -21,10 +21,11 @@ static unsigned elastic_kernel(int n, unsigned active, const double *strain, con
             store(stress, 6 * node + i, sig);
             for (int j = 0; j < 6; j++) store(tangent, 36 * node + 6 * i + j, lane_of(row[j]));
             work = work + 0.5 * sig * eps[i];
+            size = size + size_of(sig);
         }
         store(energy, 2 * node, work);
         store(energy, 2 * node + 1, lane_of(0.0));
-        sound = sound & less(size_of(work), lane_of(INFINITY));
+        sound = sound & less(size, lane_of(INFINITY));
     }
     return ~bits_of(sound) & active;
 }
