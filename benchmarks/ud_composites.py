@@ -3,9 +3,9 @@
     python benchmarks/ud_composites.py [--work FOLDER] [--only STAGE ...] [--seeds 5] [--report]
 
 Each piece (labels, fit, simulation, figure) is kept in the work folder, and a run that was stopped
-goes on there. After every stage the results so far are written to `results/ud_composites.json`;
-`--report` makes docs/ud_composites.md and its pictures from that file alone. Stages, in the order
-in which they are run unless others are named:
+goes on there. After every stage (`--only` without one: at once) the results so far are written to
+`results/ud_composites.json`; `--report` makes docs/ud_composites.md and its pictures from that file
+alone. Stages, in the order in which they are run unless others are named:
 
 ==============  ===================================================================================
 ``mesh``        stresses of composite 1 on finer and finer voxels
@@ -184,7 +184,7 @@ def write(work: Work, out: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--work", type=Path, default=Path("ud_composites.work"))
-    parser.add_argument("--only", choices=STAGES, nargs="+", default=list(STAGES))
+    parser.add_argument("--only", choices=STAGES, nargs="*", default=list(STAGES))
     parser.add_argument("--seeds", type=int, default=len(SEEDS), help="the first so many")
     parser.add_argument("--report", action="store_true", help="only pages and pictures, from JSON")
     parser.add_argument("--out", type=Path, default=RESULT)
@@ -200,6 +200,7 @@ def main() -> None:
             STAGES[stage](work, SEEDS[: args.seeds])
             write(work, args.out)
             print(f"{stage}: done", file=sys.stderr, flush=True)
+    write(work, args.out)  # without a stage: what is there
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from itertools import islice
 from typing import Any
 
 import numpy as np
-from ud_composites_judge import errors_of, judged, online_cost
+from ud_composites_judge import STEPS, errors_of, judged, online_cost
 from ud_composites_work import COMPOSITES, DEPTHS, KINDS, UNSEEN, Work
 
 from matnet.material import Material
@@ -24,7 +24,6 @@ from offline.verification import six_loadings
 DEPTH = 5
 KIND = "imn"
 UPDATES = 1500
-STEPS = 20  # of each loading
 BATCHES = {400: (20, 40, 128), 1024: (40, 64, 128), 2048: (128, 256)}
 ETAS = (0.01, 0.1, 1.0, 10.0, 100.0)
 XIS = (0.1, 0.5, 1.0, 2.0, 4.0)
@@ -159,7 +158,6 @@ def facts() -> dict[str, Any]:
         "depth": DEPTH,
         "kind": KIND,
         "updates": UPDATES,
-        "steps": STEPS,
         "batches": {str(n): sizes for n, sizes in BATCHES.items()},
         "etas": ETAS,
         "xis": XIS,

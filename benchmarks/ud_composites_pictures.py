@@ -141,8 +141,8 @@ def solvers(result: dict[str, Any]) -> Any:
             _spread(ax, own, "depth", lambda row, k=key, s=scale: s * row[k], **style)
         ax.set(xlabel="depth", ylabel=label)
     axes[1].set(yscale="log", ylabel="CPU ms per point and increment")
-    axes[0].set_ylim(bottom=0.0)
-    axes[0].legend(fontsize=8)
+    axes[0].set_ylim(0.0, 1.6 * axes[0].get_ylim()[1])
+    axes[0].legend(fontsize=8, loc="upper left")
     _whole_depths(axes)
     return figure
 
@@ -190,12 +190,12 @@ def cost(result: dict[str, Any]) -> Any:
         epochs = _own(result["times"], kind=kind)
         _spread(axes[1], epochs, "depth", lambda row: row["cpu_seconds_per_epoch"], **style)
         _spread(axes[2], rows, "depth", lambda row: 1e6 * row["online_seconds"], **style)
-    axes[0].set(title="Levenberg-Marquardt", ylabel="whole fit [CPU s]", yscale="log")
-    axes[1].set(title="Adam, 400 labels", ylabel="one epoch [CPU s]", yscale="log")
+    axes[0].set(title="Levenberg-Marquardt", ylabel="whole fit [CPU s]")
+    axes[1].set(title="Adam, 400 labels", ylabel="one epoch [CPU s]")
     axes[2].set(title="online, one point", ylabel="one increment [CPU µs]")
-    axes[2].set_ylim(bottom=0.0)
     for ax in axes:
         ax.set_xlabel("depth")
+        ax.set_ylim(bottom=0.0)
     axes[0].legend()
     _whole_depths(axes)
     return figure
