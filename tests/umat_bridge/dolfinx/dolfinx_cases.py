@@ -103,12 +103,16 @@ def cantilever(n=2, material=None, petsc_options=None, options=None, comm=MPI.CO
     return problem, load
 
 
-def traction(space, axis, value, vector):
-    """External virtual work of a constant traction on a face."""
+def face_measure(space, axis, value):
+    """``ds`` with a face as number 1."""
     domain = space.mesh
     dimension = domain.topology.dim - 1
     facets = mesh.locate_entities_boundary(domain, dimension, lambda x: np.isclose(x[axis], value))
     tags = mesh.meshtags(domain, dimension, np.sort(facets), np.full(len(facets), 1, np.int32))
-    ds = ufl.Measure("ds", domain=domain, subdomain_data=tags)
-    load = fem.Constant(domain, np.asarray(vector, dtype=float))
-    return ufl.dot(load, ufl.TestFunction(space)) * ds(1), load
+    return ufl.Measure("ds", domain=domain, subdomain_data=tags)
+
+
+def traction(space, axis, value, vector):
+    """External virtual work of a constant traction on a face."""
+    load = fem.Constant(space.mesh, np.asarray(vector, dtype=float))
+    return ufl.dot(load, ufl.TestFunction(space)) * face_measure(space, axis, value)(1), load
