@@ -1,9 +1,9 @@
 /* Reads mutated .matnet files:  fuzz_reader COUNT SEED FILE...
 
    Each of the COUNT texts comes from one of the files by a few random changes: bits, bytes, pieces and lines removed,
-   repeated, moved or taken from another file, numbers replaced by unfriendly ones. Nine in ten get a fresh checksum, so
-   that they are read to the end. The reader has to answer each with an error code and a sentence, or with a material,
-   which then takes a step. Prints how often each code came; returns 1 if an answer was wrong. */
+   repeated, moved or taken from another file, words replaced by unfriendly ones, other digits. Nine in ten get a fresh
+   checksum, so that they are read to the end. The reader has to answer each with an error code and a sentence, or with a
+   material, which then takes a step. Prints how often each code came; returns 1 if an answer was wrong. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -75,7 +75,7 @@ static void change(text *t, const text *other) {
     char piece[256], *line;
     if (t->n == 0) return;
     size_t at = below(t->n), length = 1 + below(sizeof piece - 1), n;
-    switch (below(9)) {
+    switch (below(12)) {
     case 0:
         t->bytes[at] = (char)(t->bytes[at] ^ 1 << below(8));
         break;
@@ -107,8 +107,13 @@ static void change(text *t, const text *other) {
     case 6:
         t->n = at > 0 ? at : 1;
         break;
-    default:
+    case 7:
+    case 8:
         change_word(t);
+        break;
+    default: /* another digit, which most often gives another material */
+        while (at < t->n && (t->bytes[at] < '0' || t->bytes[at] > '9')) at++;
+        if (at < t->n) t->bytes[at] = (char)('0' + below(10));
         break;
     }
 }
