@@ -119,7 +119,8 @@ def cell_dofs(space: Any) -> np.ndarray:
 
 def cell_coordinates(mesh: Any) -> np.ndarray:
     """Coordinates (n_cells, nodes per cell, 3) of the owned cells' nodes."""
-    nodes = mesh.geometry.dofmap
+    several = getattr(mesh.geometry, "dofmaps", None)  # a list since 0.11, before that a method
+    nodes = mesh.geometry.dofmap if several is None or callable(several) else several[0]
     flat = np.asarray(nodes.array if hasattr(nodes, "array") else nodes)  # until 0.6
     cells = n_owned_cells(mesh)
     table = flat.reshape(cells + n_ghost_cells(mesh), -1)
