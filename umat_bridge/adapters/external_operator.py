@@ -109,13 +109,13 @@ class ExternalOperatorLaw:
                 f"commit: {self.failed} of {self.status.size} points of the last call have no "
                 "solution. Roll back and cut the step."
             )
-        self.state_n, self.state = self.state, self.state_n
+        self.state_n = self.state  # calls make a new array
         self._committed = True
 
     def rollback(self) -> None:
         """Forget all calls since the last commit."""
         self.status = np.zeros_like(self.status)
-        self.state = self.state_n.copy()
+        self.state = self.state_n
         self._committed = True
 
     def _stress(self, eps: np.ndarray) -> np.ndarray:

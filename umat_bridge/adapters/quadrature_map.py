@@ -182,13 +182,11 @@ class QuadratureMapLaw:
         start, end = self.data_manager.s0, self.data_manager.s1
         gradients = np.asarray(gradients, dtype=float)
         require_shape("gradients", gradients, (start.n, self.size))
-        found = update_reduced(
-            self.material,
-            gradients,
-            self.dt if dt is None else dt,
-            start.internal_state_variables + self._virgin,
-            self.temperature,
-        )
+        state_n = start.internal_state_variables
+        if self._virgin.any():
+            state_n = state_n + self._virgin
+        step = self.dt if dt is None else dt
+        found = update_reduced(self.material, gradients, step, state_n, self.temperature)
         self.status = found.status
         self._require_solved(found)
         end.gradients[:], end.fluxes[:] = gradients, found.stress
