@@ -52,7 +52,7 @@ static inline void general_return_relative(const general_return_place *at, lane 
     store6(at->tangent, 0, b);
     store6(at->tangent, 6, w);
     lane norm = lane_math_sqrt(dot6(b, b));
-    *turn = select(less(zero, norm), return_root_3_2 * dot6(b, w) / norm, zero);
+    *turn = choose(less(zero, norm), return_root_3_2 * dot6(b, w) / norm, zero);
     *q_b = return_root_3_2 * norm;
 }
 
@@ -66,7 +66,7 @@ static inline general_return_point general_return_residual(const general_return_
     lane zero = lane_of(0.0), dp = x, turn, drag, drag_slope, slope;
     general_return_point out;
     if (rate == RETURN_VISCOUS) dp = n == 1.0 ? at->dt * x : at->dt * lane_math_power(x, n);
-    out.dp = dp = select(flows, dp, zero);
+    out.dp = dp = choose(flows, dp, zero);
     general_return_relative(at, dp, &out.q_b, &turn, &drag, &drag_slope);
     hardening_yield((int)par[RETURN_SHAPE], par, RETURN_NUMBERS, RETURN_BACK + 2 * (int)par[RETURN_N_BACK],
                     load(at->state_n, RETURN_P) + dp, &out.flow, &slope);
@@ -74,11 +74,11 @@ static inline general_return_point general_return_residual(const general_return_
     out.d = out.fall = stiff + slope;
     if (rate == RETURN_VISCOUS) {
         out.flow = out.flow + a * x;
-        out.d = out.fall + select(less(zero, dp), a * x / (n * dp), lane_of(INFINITY));
+        out.d = out.fall + choose(less(zero, dp), a * x / (n * dp), lane_of(INFINITY));
         out.fall = out.fall * n * dp / x + a;
     } else if (rate == RETURN_LOGARITHMIC) {
-        lane factor = select(fast, 1.0 + a * lane_math_log(dp / (at->dt * n)), lane_of(1.0));
-        out.d = out.fall = stiff + slope * factor + select(fast, out.flow * a / dp, zero);
+        lane factor = choose(fast, 1.0 + a * lane_math_log(dp / (at->dt * n)), lane_of(1.0));
+        out.d = out.fall = stiff + slope * factor + choose(fast, out.flow * a / dp, zero);
         out.flow = out.flow * factor;
     }
     out.r = out.q_b - (3.0 * par[RETURN_SHEAR] + drag) * dp - out.flow;
@@ -100,8 +100,8 @@ static inline void general_return_bracket(const general_return_place *at, lane q
         lane kink = at->dt * par[RETURN_RATE_B];
         lane r = general_return_residual(at, kink, flows, *fast).r;
         *fast = flows & less(lane_of(0.0), r) & less(kink, *high);
-        *x = *low = select(*fast, kink, *low);
-        *high = select(*fast | less(*high, kink), *high, kink);
+        *x = *low = choose(*fast, kink, *low);
+        *high = choose(*fast | less(*high, kink), *high, kink);
     }
 }
 
@@ -115,14 +115,14 @@ static inline mask general_return_solve(const general_return_place *at, lane q_b
     for (int iteration = 0; iteration < RETURN_ITERATIONS; iteration++) {
         left = left & less(return_tolerance * q_bound, size_of(out->r));
         mask is_short = less(zero, out->r);
-        low = select(is_short, x, low);
-        high = select(is_short, high, x);
+        low = choose(is_short, x, low);
+        high = choose(is_short, high, x);
         lane next = x + out->r / out->fall, middle = 0.5 * (low + high);
-        next = select(less(low, next) & less(next, high), next, middle);
+        next = choose(less(low, next) & less(next, high), next, middle);
         if (iteration > RETURN_NEWTON_ITERATIONS && iteration % 2 == 0) next = middle;
         left = left & less(4e-16 * x, size_of(next - x)); /* else there is no closer number */
         if (!lane_math_any(left)) break;
-        x = select(left, next, x);
+        x = choose(left, next, x);
         *out = general_return_residual(at, x, flows, fast);
     }
     mask solved = less(size_of(out->r), lane_of(INFINITY)) & less(zero, out->q_b);
@@ -137,7 +137,7 @@ static inline lane general_return_standing_shear(const general_return_place *at,
     if (par[RETURN_RATE] != RETURN_VISCOUS || par[RETURN_RATE_B] != 1.0) return shear2;
     for (int i = 0; i < (int)par[RETURN_N_BACK]; i++) back += par[RETURN_BACK + 2 * i];
     lane soft = shear2 * (1.0 - stiff / (stiff + back + par[RETURN_RATE_A] / at->dt));
-    return select(at_most(q_trial, zero) & at_most(yield_now, zero), soft, shear2);
+    return choose(at_most(q_trial, zero) & at_most(yield_now, zero), soft, shear2);
 }
 
 /* Stress, state and energies at the end; the plastic strain grows by `step` times B. */
@@ -226,14 +226,14 @@ static inline mask general_return_node(const general_return_place *at, mask runn
     mask flows = less(yield_now, q_b) & running;
     general_return_point end = {zero, zero, zero, zero, lane_of(1.0), q_b};
     if (lane_math_any(flows)) failed = failed | general_return_solve(at, q_bound, q_b - yield_now, flows, &end);
-    lane scale = select(flows, return_root_3_2 / end.q_b, zero);
-    lane drop = select(flows, 6.0 * shear * shear * end.dp / end.q_b, zero);
-    lane mm = select(flows, drop - 6.0 * shear * shear / end.d, zero);
-    lane wm = select(flows, 0.0 - return_root_3_2 * drop / end.d, zero);
-    lane dp = select(flows, end.dp, zero), flow = select(flows, end.flow, zero);
+    lane scale = choose(flows, return_root_3_2 / end.q_b, zero);
+    lane drop = choose(flows, 6.0 * shear * shear * end.dp / end.q_b, zero);
+    lane mm = choose(flows, drop - 6.0 * shear * shear / end.d, zero);
+    lane wm = choose(flows, 0.0 - return_root_3_2 * drop / end.d, zero);
+    lane dp = choose(flows, end.dp, zero), flow = choose(flows, end.flow, zero);
     general_return_finish(at, v, dp, flow, return_root_3_2 * dp * scale);
     lane standing = general_return_standing_shear(at, q_trial, yield_now);
-    general_return_tangent(at->tangent, par[RETURN_BULK], select(flows, 2.0 * shear - drop, standing), scale, mm, wm);
+    general_return_tangent(at->tangent, par[RETURN_BULK], choose(flows, 2.0 * shear - drop, standing), scale, mm, wm);
     return failed;
 }
 

@@ -36,8 +36,8 @@ static inline void hardening_table(const double *par, int rows, lane p, lane *y,
     for (int k = 0; k < rows; k++) {
         double slope = k + 1 < rows ? (stress[k + 1] - stress[k]) / (x[k + 1] - x[k]) : 0.0;
         mask beyond = at_most(lane_of(x[k]), p);
-        *y = select(beyond, stress[k] + slope * (p - x[k]), *y);
-        *h = select(beyond, lane_of(slope), *h);
+        *y = choose(beyond, stress[k] + slope * (p - x[k]), *y);
+        *h = choose(beyond, lane_of(slope), *h);
     }
 }
 

@@ -53,8 +53,8 @@ static inline lane lane_math_exp(lane x) {
                 r4 * (1.0 / 479001600.0 + 1.0 / 6227020800.0 * r);
     lane power = (lane)(((lane_math_word)shifted << 52) + WORD(1023ULL << 52));
     lane value = power * (low + r4 * (middle + r4 * high));
-    value = select(less(x, lane_of(-708.0)), lane_of(0.0), value);
-    return select(less(lane_of(709.0), x), lane_of(INFINITY), value);
+    value = choose(less(x, lane_of(-708.0)), lane_of(0.0), value);
+    return choose(less(lane_of(709.0), x), lane_of(INFINITY), value);
 }
 
 /* Of normal numbers > 0; anything for others. log(2^k (1 + f)) = k ln 2 + log(1 + f) with 1 + f from sqrt(1/2) to
@@ -81,7 +81,7 @@ static inline lane lane_math_log(lane x) {
 /* x^n for x > 0. */
 static inline lane lane_math_power(lane x, double n) { return lane_math_exp(n * lane_math_log(x)); }
 
-static inline lane lane_math_least(lane a, lane b) { return select(less(a, b), a, b); }
+static inline lane lane_math_least(lane a, lane b) { return choose(less(a, b), a, b); }
 
 /* One of the lanes, and storing into it. */
 static inline double lane_math_get(const double *array, int row, int lane_number) {

@@ -20,11 +20,11 @@ static inline mask radial_return_increment(const double *par, lane q, lane p_n, 
     lane zero = lane_of(0.0), low = zero, high = q / stiff, y = *y_out, h = *h_out;
     lane dp = (q - y) / (stiff + h);
     if (shape == HARDENING_LINEAR) {
-        *dp_out = dp = select(plastic, dp, zero);
+        *dp_out = dp = choose(plastic, dp, zero);
         *y_out = y + h * dp;
         return mask_of(0u);
     }
-    dp = select(plastic, select(less(dp, high), dp, 0.5 * high), zero);
+    dp = choose(plastic, choose(less(dp, high), dp, 0.5 * high), zero);
     mask left = plastic;
     for (int iteration = 0; iteration < RETURN_ITERATIONS; iteration++) {
         hardening_yield(shape, par, RETURN_NUMBERS, RETURN_BACK, p_n + dp, &y, &h);
@@ -32,12 +32,12 @@ static inline mask radial_return_increment(const double *par, lane q, lane p_n, 
         left = plastic & less(return_tolerance * q, size_of(r));
         if (!lane_math_any(left)) break;
         mask is_short = less(zero, r);
-        low = select(is_short, dp, low);
-        high = select(is_short, high, dp);
+        low = choose(is_short, dp, low);
+        high = choose(is_short, high, dp);
         lane middle = 0.5 * (low + high), next = dp + r / (stiff + h);
-        next = select(less(low, next) & less(next, high), next, middle);
+        next = choose(less(low, next) & less(next, high), next, middle);
         if (iteration > RETURN_NEWTON_ITERATIONS && iteration % 2 == 0) next = middle;
-        dp = select(left, next, dp);
+        dp = choose(left, next, dp);
     }
     *dp_out = dp;
     *y_out = y;
@@ -114,7 +114,7 @@ static inline mask radial_return_node(const double *par, mask running, const dou
     }
     failed = failed | radial_return_increment(par, q, p_n, plastic, &dp, &y, &h);
     failed = failed | opposite(less(size_of(dp) + y, lane_of(INFINITY)));
-    lane scale = select(plastic, return_root_3_2 / q, zero), step = return_root_3_2 * dp;
+    lane scale = choose(plastic, return_root_3_2 / q, zero), step = return_root_3_2 * dp;
     for (int k = 0; k < 6; k++) {
         lane m = scale * b[k], grown = step * m, sig = b[k] - shear2 * grown;
         store(state, s + k, plastic_n[k] + grown);
@@ -125,8 +125,8 @@ static inline mask radial_return_node(const double *par, mask running, const dou
     lane q_end = q - stiff * dp;
     store(energy, u, 0.5 * v * pressure + q_end * q_end / (6.0 * shear));
     store(energy, u + 1, y * dp);
-    lane drop = select(plastic, shear2 * (stiff * dp / q), zero);
-    lane mm = select(plastic, drop - 2.0 * stiff * shear / (stiff + h), zero);
+    lane drop = choose(plastic, shear2 * (stiff * dp / q), zero);
+    lane mm = choose(plastic, drop - 2.0 * stiff * shear / (stiff + h), zero);
     lane diagonal = shear2 - drop;
     radial_return_tangent(tangent, c, bulk - 1.0 / 3.0 * diagonal, diagonal, mm, b);
     return failed;

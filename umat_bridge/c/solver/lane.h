@@ -50,8 +50,6 @@ static inline lane size_of(lane a) { return choose((mask)(a < 0.0), -a, a); }
 
 #endif
 
-#define select choose /* its name in laws/; not that of the system's call, which some headers declare */
-
 /* Comparisons; false where a number is NaN. */
 static inline mask less(lane a, lane b) { return (mask)(a < b); }
 static inline mask at_most(lane a, lane b) { return (mask)(a <= b); }
