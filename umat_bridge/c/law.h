@@ -10,7 +10,9 @@
    - functions seen by other files are named MATNET_NAME(f), which becomes f_8, f_4 or f_1; everything else at file scope is
      static and begins with the file's name (j2_...), since all laws meet in one translation unit; macros are undefined
      at the end of the file;
-   - no global mutable state, no allocation, no output, no errno; libm only. */
+   - no global mutable state, no allocation, no output, no errno; libm only.
+
+   solver/lane.h has arithmetic on lanes, which laws may use. */
 #ifndef MATNET_LAW_H
 #define MATNET_LAW_H
 

@@ -1,4 +1,4 @@
-/* All phase laws, included by lanes_8.c and lanes_1.c. Crystal plasticity and users' own laws have no C kernel. */
+/* All phase laws, included by lanes_wide.c and lanes_1.c. Crystal plasticity and users' own laws have no C kernel. */
 #include <string.h>
 
 #include "../law.h"
