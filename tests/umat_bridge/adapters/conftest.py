@@ -1,4 +1,4 @@
-"""The tests' own module; dolfinx's warnings where the packages run."""
+"""Lets the tests import their own module."""
 
 import sys
 from pathlib import Path

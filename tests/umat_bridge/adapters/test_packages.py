@@ -11,8 +11,7 @@ try:
 except ImportError:
     pytest.skip("dolfinx is not installed", allow_module_level=True)
 
-import ufl
-from dolfinx import fem, mesh
+from dolfinx import fem
 
 from umat_bridge.dolfinx import NewtonOptions, Problem, QuadratureMaterial, run
 
@@ -51,7 +50,10 @@ def require_same(names):
     return law
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+# what the packages warn about is not ours to cure
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+
 def test_external_operator_gives_the_displacement_of_matnets_own_way(capsys):
     pytest.importorskip("dolfinx_external_operator", reason="the package is not installed")
     names = script("dolfinx-external-operator")
@@ -63,7 +65,6 @@ def test_external_operator_gives_the_displacement_of_matnets_own_way(capsys):
     assert all(int(line.split()[1]) <= 8 for line in steps if line)
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_quadrature_map_gives_the_displacement_of_matnets_own_way():
     pytest.importorskip("dolfinx_materials", reason="the package is not installed")
     names = script("dolfinx_materials")
@@ -71,5 +72,3 @@ def test_quadrature_map_gives_the_displacement_of_matnets_own_way():
     final = names["law"].data_manager.s0
     own = law.point_stress().reshape(-1, 6)
     np.testing.assert_allclose(final.fluxes, own, atol=1e-7 * np.abs(own).max())
-    assert ufl.shape(names["points"].fluxes["Stress"]) == (6,)
-    assert mesh.CellType.hexahedron == names["domain"].topology.cell_type
