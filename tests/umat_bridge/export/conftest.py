@@ -13,8 +13,13 @@ from matnet.phases import Elastic
 from umat_bridge.export import export_material
 
 from ...calculix import MISSING_EXTERNAL, dat_tables, find_ccx, run_ccx
+from ...dolfinx_warnings import tolerate
 
 FLAGS = "CFLAGS=-O2"  # compiles faster than the flags of the Makefile, computes the same
+
+
+def pytest_collection_modifyitems(items):
+    tolerate(items, Path(__file__).parent)
 
 
 def make(folder, *targets):
