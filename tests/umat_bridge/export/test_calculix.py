@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import matnet
-from matnet.mandel import ABAQUS
+from matnet.mandel import ABAQUS, from_mandel
 from matnet.phases import (
     J2,
     DuctileDamage,
@@ -20,8 +20,9 @@ from umat_bridge.export import cube_deck, export_material
 from umat_bridge.export.cube import material_lines
 from umat_bridge.export.decks import there_and_back
 from umat_bridge.export.expected import reference_temperature
+from umat_bridge.export.mesh import CORNERS
 
-from ...calculix import dat_tables, run_ccx
+from ...calculix import MISSING_EXTERNAL, dat_tables, find_ccx_build, run_ccx
 from ..c.cases import LAWS, VOCE, make_material
 from .conftest import FLAGS, make
 
@@ -222,3 +223,48 @@ def test_missing_material_file_is_one_sentence(calculix, tmp_path):
     deck = cube_deck(matnet.paths.from_text("strain-11:0.001x2"), material_lines(name, 7), name)
     with pytest.raises(AssertionError, match=r"matnet: nowhere.matnet: cannot be opened"):
         calculix.run(deck, tmp_path)
+
+
+def test_linked_material_gives_the_loaded_ones_numbers(exported, calculix):
+    build = find_ccx_build()
+    if build is None:
+        pytest.skip(MISSING_EXTERNAL)
+    folder = exported[1]
+    make(folder, "ccx", f"RELINK={build / 'relink'}", FLAGS)
+    deck = (folder / "one_element.inp").read_text()
+    (folder / "linked.inp").write_text(deck.replace("@ABAQUS_STEEL", "ABAQUSSTEEL"))
+    run_ccx(calculix.program, folder / "one_element.inp", LD_LIBRARY_PATH=str(folder))
+    run_ccx(folder / "ccx_steel", folder / "linked.inp")
+    assert (folder / "linked.dat").read_text() == (folder / "one_element.dat").read_text()
+
+
+def test_stress_turns_with_large_rotations(calculix, tmp_path):
+    """With NLGEOM: stretched by 0.2 %, then turned by 60 degrees, the principal stresses stay."""
+    material = make_material("IMN", STEEL)
+    name = calculix.add("turned", material)
+    tables, _ = calculix.run(turning_deck(name, material.n_state), tmp_path)
+    stress = next(np.array(table) for title, table in tables.items() if "stresses" in title)
+    principal = np.linalg.eigvalsh(from_mandel(ABAQUS.stress_to_mandel(stress[:, 0, 2:])))
+    stretched, turned = principal[3], principal[4:]
+    assert stretched[2] > 500.0
+    np.testing.assert_allclose(turned, np.tile(stretched, (4, 1)), rtol=3e-6)
+
+
+def turning_deck(name, n_state, parts=4, stretch=2e-3, angle=np.pi / 3.0):
+    """The cube stretched along 1 and turned about 3, a step for each part."""
+    lines = ["*NODE", *(f"{n + 1},{x},{y},{z}" for n, (x, y, z) in enumerate(CORNERS))]
+    lines += ["*ELEMENT,TYPE=C3D8,ELSET=CUBE", "1,1,2,3,4,5,6,7,8", *material_lines(name, n_state)]
+    lines.append(f"*SOLID SECTION,ELSET=CUBE,MATERIAL={name}")
+    for part in range(1, 2 * parts + 1):
+        a = angle * max(part - parts, 0) / parts
+        rotation = [[np.cos(a), -np.sin(a), 0.0], [np.sin(a), np.cos(a), 0.0], [0.0, 0.0, 1.0]]
+        gradient = rotation @ np.diag([1.0 + stretch * min(part, parts) / parts, 1.0, 1.0])
+        moved = np.array(CORNERS) @ (gradient - np.eye(3)).T
+        lines += ["*STEP,NLGEOM", "*STATIC,DIRECT", "1.,1.", "*BOUNDARY"]
+        lines += [
+            f"{n + 1},{k + 1},{k + 1},{u:.15g}"
+            for n, row in enumerate(moved)
+            for k, u in enumerate(row)
+        ]
+        lines += ["*EL PRINT,ELSET=CUBE", "S", "*END STEP"]
+    return "\n".join(lines) + "\n"
