@@ -227,7 +227,9 @@ def judged_by_cell(
         rve=cell,
         phases=given,
         simulate=run,
-        options=ReferenceOptions(tol=TOL, allow_disconnected=allow_disconnected),
+        options=ReferenceOptions(
+            tol=TOL, element=options.element, allow_disconnected=allow_disconnected
+        ),
     )
     store = None if work is None else ReferenceStore(work)
     paths = judge_paths(options.strain, steps=options.steps)

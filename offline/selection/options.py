@@ -8,6 +8,7 @@ from math import isfinite
 
 from matnet.errors import ParameterError
 from matnet.phases import PhaseLaw
+from offline.reference import ReferenceOptions
 
 __all__ = ["MODES", "SelectionOptions"]
 
@@ -35,6 +36,8 @@ class SelectionOptions:
     max_elements : int
         Voxels with stiffness that are simulated, twice as many beside void; larger cells are
         coarsened.
+    element : {"b-bar", "full"}
+        Of these simulations, see `offline.reference.ReferenceOptions`.
     refine : int
         Iterations that fit the chosen network to the simulations beside the labels; none if the
         cell was coarsened or the budget left a load path out.
@@ -51,6 +54,7 @@ class SelectionOptions:
     strain: float = 0.02
     steps: int = 4
     max_elements: int = 33_000
+    element: str = "b-bar"
     refine: int = 10
 
     def __post_init__(self) -> None:
@@ -58,6 +62,7 @@ class SelectionOptions:
             raise ParameterError(
                 f"selection mode is '{self.mode}', expected one of {', '.join(MODES)}."
             )
+        ReferenceOptions(element=self.element)  # says what is wrong
         for name in ("budget", "strain"):
             value = getattr(self, name)
             if not (isfinite(value) and value > 0.0):

@@ -56,6 +56,18 @@ def test_exact_network_has_no_error_and_a_turned_one_has():
     assert judge(laminate((1.0, 0.0, 0.0))).mean() > 0.05
 
 
+def test_simulations_use_the_element_that_was_asked_for():
+    asked = []
+
+    def noted(rve, phases, path, *, options, **rest):
+        asked.append(options.element)
+        return simulate(rve, phases, path, options=options, **rest)
+
+    options = SelectionOptions(steps=1, budget=1e-9, element="full")
+    judged_by_cell(layers(), options, run=noted)
+    assert set(asked) == {"full"}
+
+
 def test_error_is_that_of_the_stress_over_the_path():
     laws = generic_laws(layers())
     path = judge_paths(steps=2)[0]
@@ -269,6 +281,7 @@ def test_cell_that_would_fall_apart_stays_finer():
         ({"strain": np.nan}, "selection strain is nan, expected a positive number."),
         ({"steps": 0}, "selection steps is 0, expected a positive whole number."),
         ({"refine": -1}, "selection refine is -1, expected a whole number >= 0."),
+        ({"element": "tet"}, "element is 'tet', expected one of b-bar, full."),
         ({"max_elements": 1.5}, "selection max_elements is 1.5, expected a positive whole number."),
     ],
 )
