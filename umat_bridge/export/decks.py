@@ -87,7 +87,7 @@ def keyword_cube(material: Sequence[str]) -> str:
     for n, flags in enumerate(fixed):
         if any(flags):
             lines += ["*BOUNDARY_SPC_NODE", _card(n + 1, 0, *flags, 0, 0, 0)]
-    lines += [*material, *_motion(moved, 1, STRAIN), *_keyword_end()]
+    lines += [*material, *_motion(moved, 1, STRAIN), "*END"]
     return "\n".join(lines) + "\n"
 
 
@@ -98,7 +98,7 @@ def keyword_beam(material: Sequence[str]) -> str:
     for node in BEAM.on(0, 0.0):
         lines += ["*BOUNDARY_SPC_NODE", _card(node, 0, 1, 1, 1, 0, 0, 0)]
     tip = BEAM.on(0, BEAM.size[0]).tolist()
-    lines += [*material, *_motion(tip, 3, -DEFLECTION), *_keyword_end()]
+    lines += [*material, *_motion(tip, 3, -DEFLECTION), "*END"]
     return "\n".join(lines) + "\n"
 
 
@@ -121,9 +121,11 @@ def _keyword_start(title: str) -> list[str]:
         "*CONTROL_IMPLICIT_AUTO",
         _card(1),
         "*CONTROL_IMPLICIT_SOLUTION",
-        _card(12, 1, 0, 1e-4, 1e-4),
+        _card(12, 1, 15, 1e-4, 1e-4),
         "*DATABASE_ELOUT",
         _card(0.1),
+        "*DATABASE_HISTORY_SOLID",
+        _card(1),
     ]
 
 
@@ -144,7 +146,3 @@ def _motion(nodes: Sequence[int], direction: int, size: float) -> list[str]:
     for node in nodes:
         lines += ["*BOUNDARY_PRESCRIBED_MOTION_NODE", _card(node, direction, 2, 1)]
     return lines
-
-
-def _keyword_end() -> list[str]:
-    return ["*END"]

@@ -102,7 +102,7 @@ def _lsdyna_decks(what: Exported) -> dict[str, str]:
 
 
 def _keyword_material(what: Exported) -> list[str]:
-    """The material card: IORTHO = 1, IBULK = 1, IG = 2, AOPT = 2 with the global axes."""
+    """The material card: IORTHO = IBULK = IFAIL = 1, IG = 2, AOPT = 2 with the global axes."""
     bulk, shear = what.moduli
     thermal = 1 if what.temperature is not None else 0
     values = [f"{x:>10.4g}" for x in (bulk, shear, what.history, 0)]
@@ -120,13 +120,13 @@ def _no_decks(what: Exported) -> dict[str, str]:
     return {}
 
 
-CHECK = {"check.h": "check.h"}
+SAME = {"LICENSE": "LICENSE", "check.h": "check.h"}
 TARGETS: dict[str, Target] = {
     "calculix": Target(
         "CalculiX",
         ("abaqus_umat.c", "entry.c", "entry.h"),
         {
-            **CHECK,
+            **SAME,
             "Makefile": "calculix.mk",
             "README.md": "calculix.md",
             "check.c": "check_umat.c",
@@ -137,7 +137,7 @@ TARGETS: dict[str, Target] = {
         "Abaqus",
         ("abaqus_umat.c", "abaqus_vumat.c", "entry.c", "entry.h"),
         {
-            **CHECK,
+            **SAME,
             "Makefile": "abaqus.mk",
             "README.md": "abaqus.md",
             "check.c": "check_umat.c",
@@ -149,7 +149,7 @@ TARGETS: dict[str, Target] = {
         "LS-DYNA",
         ("lsdyna_umat41.f", "lsdyna_point.c", "entry.c", "entry.h"),
         {
-            **CHECK,
+            **SAME,
             "Makefile": "lsdyna.mk",
             "README.md": "lsdyna.md",
             "check.c": "check_umat41.c",
@@ -159,7 +159,7 @@ TARGETS: dict[str, Target] = {
     "c": Target(
         "C",
         (),
-        {**CHECK, "Makefile": "c.mk", "README.md": "c.md", "check.c": "check_c.c"},
+        {**SAME, "Makefile": "c.mk", "README.md": "c.md", "check.c": "check_c.c"},
         _no_decks,
     ),
 }

@@ -37,7 +37,7 @@ def test_exports_are_equal_byte_by_byte(target, tmp_path):
     one, two = contents(tmp_path / "one"), contents(tmp_path / "two")
     assert one == two
     assert [path.as_posix() for path in written] == sorted(one)
-    assert {"README.md", "Makefile", "material.matnet", "src/matnet_umat.h"} <= set(one)
+    assert {"README.md", "LICENSE", "Makefile", "material.matnet", "src/matnet_umat.h"} <= set(one)
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -106,6 +106,11 @@ def test_sources_and_templates_are_package_data():
     names = {name for target in TARGETS.values() for name in target.templates.values()}
     for name in names:
         assert (files("umat_bridge.export") / "templates" / name).is_file()
+
+
+def test_export_carries_the_licence():
+    own = files("umat_bridge.export") / "templates" / "LICENSE"
+    assert own.read_bytes() == (Path(__file__).parents[3] / "LICENSE").read_bytes()
 
 
 def test_bricks_of_a_block_are_right_handed_and_fill_it():
