@@ -97,9 +97,10 @@ def on_root() -> bool:
 
 
 def say(text: object) -> None:
-    """Print once, whatever the number of ranks."""
+    """Print once, whatever the number of ranks; call it on all of them."""
+    words = str(text)  # of a material: its points on all ranks
     if on_root():
-        print(text, flush=True)
+        print(words, flush=True)
 
 
 # Newton's method
@@ -157,11 +158,10 @@ def newton_constants(result: RunResult) -> list[float]:
 
 
 def print_step(title: str, step: StepResult) -> None:
-    """One line: iterations, the last three residual norms, order and constant of convergence."""
+    """One line: iterations, the last three residual norms, the constant of convergence."""
     norms = " ".join(f"{r:.1e}" for r in step.residuals[-SHOWN:])
-    order, constant = last_order(step), newton_constant(step)
-    shown = "" if math.isnan(order) else f", order {order:.1f}"
-    shown += f", r/r^2 {constant:.1g}" if constant else ""
+    constant = newton_constant(step)
+    shown = f", r/r^2 {constant:.1g}" if constant else ""
     say(f"{title}: {step.iterations} iterations, residuals {norms}{shown}")
 
 

@@ -68,21 +68,24 @@ def distorted_cube(n: int) -> Any:
 # ## Supports
 # Only u_x is prescribed on the two ends. Three more numbers at two corners stop the block from
 # moving as a whole, and leave all shear strains free.
+def hold(V: Any, dim: int, component: int, value: Any, where: Any) -> Any:
+    """One component prescribed at faces (dim 2) or corners (dim 0)."""
+    V.mesh.topology.create_connectivity(dim, 3)
+    found = mesh.locate_entities_boundary(V.mesh, dim, where)
+    part = V.sub(component)
+    return fem.dirichletbc(value, fem.locate_dofs_topological(part, dim, found), part)
+
+
 def supports(V: Any, pull: Any) -> list[Any]:
     """u_x on the ends; u_y and u_z at a corner, u_z at another. The second is the pulled end."""
-
-    def at(dim: int, component: int, value: Any, where: Any) -> Any:
-        V.mesh.topology.create_connectivity(dim, 3)
-        found = mesh.locate_entities_boundary(V.mesh, dim, where)
-        part = V.sub(component)
-        return fem.dirichletbc(value, fem.locate_dofs_topological(part, dim, found), part)
-
     zero = fem.Constant(V.mesh, 0.0)
-    fixed = at(2, 0, zero, lambda x: np.isclose(x[0], 0.0))
-    pulled = at(2, 0, pull, lambda x: np.isclose(x[0], 1.0))
-    y, z = (at(0, i, zero, lambda x: np.isclose(x, 0.0).all(axis=0)) for i in (1, 2))
-    turn = at(0, 2, zero, lambda x: np.isclose(x[0] + abs(x[1] - 1.0) + x[2], 0.0))
-    return [fixed, pulled, y, z, turn]
+    return [
+        hold(V, 2, 0, zero, lambda x: np.isclose(x[0], 0.0)),
+        hold(V, 2, 0, pull, lambda x: np.isclose(x[0], 1.0)),
+        hold(V, 0, 1, zero, lambda x: np.isclose(x, 0.0).all(axis=0)),
+        hold(V, 0, 2, zero, lambda x: np.isclose(x, 0.0).all(axis=0)),
+        hold(V, 0, 2, zero, lambda x: np.isclose(x[0] + abs(x[1] - 1.0) + x[2], 0.0)),
+    ]
 
 
 # ## The block
@@ -92,25 +95,27 @@ def block(material: matnet.Material, n: int) -> tuple[Problem, Any]:
     V = compat.function_space(distorted_cube(n), "Lagrange", 1, 3)
     pull = fem.Constant(V.mesh, 0.0)
     law = QuadratureMaterial(material, V, degree=2)
-    common.say(f"{law.n_points} Gauss points on rank 0, {law.memory_per_point:.0f} bytes each")
+    common.say(law)
     options = NewtonOptions(rtol=1e-11)
     return Problem(law, fem.Function(V, name="u"), supports(V, pull), options=options), pull
 
 
 # ## The run
 # After each step: the force, the mean stress, and how far any Gauss point is from the mean.
-def pull_block(problem: Problem, pull: Any, strain: np.ndarray, file: Any) -> dict[str, Any]:
-    """Force, stress and its spread after each step; Newton's constants."""
-    law, found = problem.material, {"force": [], "stress": [], "spread": []}
+def measure(problem: Problem) -> dict[str, Any]:
+    """Force of the pulled end, mean stress (6,) and largest distance from it."""
+    points = problem.material.point_stress()
+    mean = problem.material.average(points)
+    spread = MPI.COMM_WORLD.allreduce(float(abs(points - mean).max()), MPI.MAX)
+    return {"force": problem.reaction(problem.bcs[1]), "stress": mean, "spread": spread}
+
+
+def pull_block(problem: Problem, pull: Any, strain: np.ndarray, file: Any) -> tuple[list, list]:
+    """What was measured after each step; Newton's constants."""
+    law, found = problem.material, []
 
     def keep(increment: Any) -> None:
-        points = law.point_stress()
-        mean = law.average(points)
-        spread = MPI.COMM_WORLD.allreduce(float(abs(points - mean).max()), MPI.MAX)
-        for name, value in zip(
-            found, (problem.reaction(problem.bcs[1]), mean, spread), strict=True
-        ):
-            found[name].append(value)
+        found.append(measure(problem))
         common.print_step(f"eps_11 = {pull.value:.4f}", increment.step)
         file.write(increment.time, law.cell_function("von_mises"), law.cell_function("p", "matrix"))
 
@@ -118,20 +123,51 @@ def pull_block(problem: Problem, pull: Any, strain: np.ndarray, file: Any) -> di
         pull.value = np.interp(t, np.arange(len(strain)), strain)
 
     result = run(problem, np.arange(1.0, len(strain)), load, on_step=keep)
-    return {**found, "newton": common.newton_constants(result)}
+    return found, common.newton_constants(result)
+
+
+# ## The check
+# The area of the end is 1, so its force is the stress. Not only its last value counts.
+def compare(response: Any, found: list[dict[str, Any]]) -> dict[str, Any]:
+    """Largest differences along the path over the largest stress."""
+    stress = response.stress[1:]
+    largest, force = abs(stress).max(), [step["force"] for step in found]
+    means = np.array([step["stress"] for step in found])
+    return {
+        "force": force,
+        "off": abs(np.array(force) - stress[:, 0]).max() / largest,
+        "stress_off": abs(means - stress).max() / largest,
+        "spread": max(step["spread"] for step in found) / largest,
+    }
+
+
+def check(response: Any, numbers: dict[str, Any]) -> None:
+    """Each difference is below 1e-8."""
+    last = response.stress[-1, 0]
+    common.check("force at the end", numbers["force"][-1], last, TOL, "matnet.drive")
+    whole = "matnet.drive along the path"
+    common.check("largest difference of the force", numbers["off"], 0.0, TOL, whole)
+    common.check("of any component of the mean stress", numbers["stress_off"], 0.0, TOL, whole)
+    common.check("largest spread over the Gauss points", numbers["spread"], 0.0, TOL, "no spread")
 
 
 # ## The picture
-def draw(problem: Problem, response: Any, force: Sequence[float], path: Any) -> None:
-    """The block from above, and its stress over the point's."""
-    fig = common.figure(9.0, 3.8)
-    left, right = fig.subplots(1, 2)
+# The block from above, and its stress over the point's.
+def draw_block(ax: Any, problem: Problem) -> None:
+    """Its top face, coloured by the plastic strain of the epoxy."""
     corners, cells = common.side_faces(problem.u, axis=2, place=1.0, scale=5.0)
     values = problem.material.cell_values("p", "matrix")[cells]
     style = {"clim": (0.0, 0.05), "edgecolor": "white", "linewidth": 0.8}
-    common.draw_cells(left, corners, values, "plastic strain of the epoxy", **style)
-    left.set_title("top view, displacements x 5")
-    right.plot(*(v for v in response.component("11")), label="matnet.drive")
+    common.draw_cells(ax, corners, values, "plastic strain of the epoxy", **style)
+    ax.set_title("top view, displacements x 5")
+
+
+def draw(problem: Problem, response: Any, force: Sequence[float], path: Any) -> None:
+    """Both."""
+    fig = common.figure(9.0, 3.8)
+    left, right = fig.subplots(1, 2)
+    draw_block(left, problem)
+    right.plot(*response.component("11"), label="matnet.drive")
     right.plot(response.component("11")[0], [0.0, *force], "o", mfc="none", label="block")
     right.set(xlabel="strain 11", ylabel="stress 11 [GPa]", title="across the fibres")
     right.legend()
@@ -142,31 +178,18 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     """Run the example; returns its numbers."""
     out, quick = common.options("patch_test", __doc__, arguments)
     material, n, steps = composite(), 2 if quick else 3, 4 if quick else 10
-    path = matnet.paths.uniaxial_stress("11", STRAINS, steps=steps)
-    response = matnet.drive(material, path)
+    response = matnet.drive(material, matnet.paths.uniaxial_stress("11", STRAINS, steps=steps))
     problem, pull = block(material, n)
     with common.ParaView(out / "patch_test.xdmf", problem.u) as file:
-        found = pull_block(problem, pull, response.component("11")[0], file)
-    draw(problem, response, found["force"], out / "patch_test.png")
-    return compare(response, found, out / "patch_test.json")
+        found, newton = pull_block(problem, pull, response.component("11")[0], file)
+    return tell(problem, response, {**compare(response, found), "newton": newton}, out)
 
 
-# ## The check
-# The area of the end is 1, so its force is the stress. Not only its last value counts.
-def compare(response: Any, found: dict[str, Any], path: Any) -> dict[str, Any]:
-    """Largest differences along the path over the largest stress."""
-    expected = response.stress[1:]
-    largest = abs(expected).max()
-    force = abs(np.array(found["force"]) - expected[:, 0]).max() / largest
-    stress = abs(np.array(found["stress"]) - expected).max() / largest
-    spread = max(found["spread"]) / largest
-    common.check("force at the end", found["force"][-1], expected[-1, 0], TOL, "matnet.drive")
-    common.check("largest difference of the force", force, 0.0, TOL, "along the path")
-    common.check("largest difference of any mean stress", stress, 0.0, TOL, "along the path")
-    common.check("largest spread over the Gauss points", spread, 0.0, TOL, "along the path")
-    numbers = {"force": found["force"], "off": force, "stress_off": stress, "spread": spread}
-    numbers["newton"] = found["newton"]
-    common.write_numbers(path, numbers)
+def tell(problem: Problem, response: Any, numbers: dict[str, Any], out: Any) -> dict[str, Any]:
+    """Picture, numbers, verdict."""
+    draw(problem, response, numbers["force"], out / "patch_test.png")
+    common.write_numbers(out / "patch_test.json", numbers)
+    check(response, numbers)
     return numbers
 
 

@@ -51,7 +51,7 @@ def run_on_ranks(name, folder, ranks):
     script = [str(ROOT / "fe_examples" / f"{name}.py"), "--quick", "--out", str(folder)]
     command = ["mpirun", "--oversubscribe", "-n", str(ranks), sys.executable, *script]
     done = subprocess.run(
-        command, env=environment, capture_output=True, text=True, timeout=300, check=False
+        command, env=environment, capture_output=True, text=True, timeout=120, check=False
     )
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads((folder / f"{name}.json").read_text())

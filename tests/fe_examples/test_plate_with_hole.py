@@ -71,9 +71,8 @@ def test_hole_weakens_the_plate_by_less_than_the_section_it_takes(numbers):
     ratio = np.array(numbers["force"][1:]) / numbers["whole"][1:]
     assert (ratio > 0.75).all() and (ratio < 1.0).all()  # the hole takes a quarter of the section
     assert ratio[-1] < ratio[0]  # and more so once the epoxy flows
-    assert (np.diff(numbers["force"]) > 0.0).all()
-    steps = len(numbers["force"]) - 1
-    assert numbers["force"][-1] < 0.6 * steps * numbers["force"][1]  # far beyond first yield
+    gains = np.diff(numbers["force"])
+    assert 0.0 < gains[-1] < 0.5 * gains[0]  # far beyond first yield
 
 
 def test_newton_converges_quadratically(numbers):
