@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,7 @@ import numpy as np
 from matnet.atomic import whole_file
 from matnet.errors import FileFormatError, ParameterError
 from umat_bridge.dolfinx import compat
-from umat_bridge.dolfinx.where import raise_together
+from umat_bridge.dolfinx.where import together
 
 if TYPE_CHECKING:
     from umat_bridge.dolfinx.quadrature import QuadratureMaterial
@@ -52,7 +51,7 @@ def save(
     Raises
     ------
     ParameterError
-        The file cannot be written.
+        The file cannot be written, or u is of higher degree.
     """
     arrays: dict[str, Any] = {}
     for name, (cells, values) in _rows(owner).items():
@@ -63,14 +62,17 @@ def save(
     arrays["degree"], arrays["format"] = np.array(owner.degree), np.array(FORMAT)
     for name, number in {"time": time, **(numbers or {})}.items():
         arrays[f"number_{name}"] = np.array(float(number))
-    wrong = None
-    if owner.mesh.comm.rank == 0:
-        try:
-            with whole_file(path) as beside, beside.open("wb") as stream:
-                np.savez(stream, **arrays)
-        except OSError as error:
-            wrong = f"{path}: cannot be written ({error.strerror})."
-    raise_together(owner.mesh.comm, wrong, ParameterError)
+    with together(owner.mesh.comm):
+        if owner.mesh.comm.rank == 0:
+            _write(path, arrays)
+
+
+def _write(path: str | Path, arrays: Mapping[str, Any]) -> None:
+    try:
+        with whole_file(path) as beside, beside.open("wb") as stream:
+            np.savez(stream, **arrays)
+    except OSError as error:
+        raise ParameterError(f"{path}: cannot be written ({error.strerror}).") from None
 
 
 def load(owner: QuadratureMaterial, path: str | Path, *, u: Any = None) -> dict[str, float]:
@@ -91,20 +93,16 @@ def load(owner: QuadratureMaterial, path: str | Path, *, u: Any = None) -> dict[
     totals = {name: comm.allreduce(len(values)) for name, (_, values) in rows.items()}
     totals["u"] = compat.global_cells(owner.mesh)
     stored: dict[str, np.ndarray] = {}
-    wrong = None
-    if comm.rank == 0:
-        try:
+    with together(comm):
+        if comm.rank == 0:
             stored = _read(Path(path), owner.degree, mark)
             _require_shapes(Path(path), stored, wanted, totals)
-        except FileFormatError as error:
-            wrong = str(error)
-    raise_together(comm, wrong, FileFormatError)
     for name, (cells, values) in rows.items():
-        values[:] = _scattered(owner.mesh, cells, stored.get(name)).reshape(values.shape)
+        values[:] = _scattered(owner.mesh, cells, stored.get(name))
     if u is not None:
         dofs = compat.cell_dofs(u.function_space)[: owner.n_cells]
         block = np.asarray(u.x.array).reshape(-1, u.function_space.dofmap.index_map_bs)
-        block[dofs] = _scattered(owner.mesh, None, stored.get("u")).reshape(*dofs.shape, -1)
+        block[dofs] = _scattered(owner.mesh, None, stored.get("u"))
         u.x.scatter_forward()
     owner.restored()
     found = {
@@ -145,6 +143,11 @@ def _rows(owner: QuadratureMaterial) -> dict[str, tuple[np.ndarray | None, np.nd
 def _cell_values(u: Any) -> np.ndarray:
     """Values (n_cells, dofs per cell, components) of a function in owned cells."""
     space = u.function_space
+    if compat.dofs_per_entity(space) > 1:
+        raise ParameterError(
+            "u has several nodes on one edge or face, whose order depends on the number of ranks: "
+            "only displacements of Lagrange degree 1 or 2 go into a checkpoint. Save without u."
+        )
     dofs = compat.cell_dofs(space)[: compat.n_owned_cells(space.mesh)]
     blocks = np.reshape(u.x.array, (-1, space.dofmap.index_map_bs))
     return np.asarray(blocks[dofs])
@@ -207,13 +210,15 @@ def _read(path: Path, degree: int, mark: str) -> dict[str, np.ndarray]:
                 )
             if str(archive["fingerprint"]) != mark:
                 raise FileFormatError(
-                    f"{path}: is a checkpoint of another mesh, or of other cell tags. Build the "
-                    "same mesh from the same file before loading."
+                    f"{path}: is a checkpoint of another mesh, kind of model, or of other cell "
+                    "tags. Build the same mesh from the same file before loading."
                 )
             return {name: archive[name] for name in archive.files}
     except FileNotFoundError:
         raise FileFormatError(f"{path}: does not exist.") from None
-    except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile):
+    except FileFormatError:
+        raise
+    except Exception:  # of zip and numpy's readers, whatever damaged bytes make them raise
         raise FileFormatError(f"{path}: is no checkpoint of a QuadratureMaterial.") from None
 
 

@@ -23,9 +23,11 @@ __all__ = [
     "cell_dofs",
     "create_matrix",
     "direct_solver",
+    "dofs_per_entity",
     "function_space",
     "global_cells",
     "hexahedral_mesh",
+    "holds_space",
     "impose",
     "n_ghost_cells",
     "n_owned_cells",
@@ -92,15 +94,17 @@ class PointExpression:
 
     def __init__(self, expression: Any, points: np.ndarray, mesh: Any) -> None:
         self._expression = fem.Expression(expression, points)
-        self._mesh, self._n_points = mesh, len(points)
+        self._mesh, self._shape = mesh, (len(points), int(np.prod(expression.ufl_shape)))
 
     def __call__(self, cells: np.ndarray) -> np.ndarray:
         """Values (n_cells, n_points, size) in local cells."""
+        if not len(cells):
+            return np.empty((0, *self._shape))
         try:
             values = self._expression.eval(self._mesh, cells)  # since 0.7
         except TypeError:
             values = self._expression.eval(cells)
-        return np.asarray(values).reshape(len(cells), self._n_points, -1)
+        return np.asarray(values).reshape(len(cells), *self._shape)
 
 
 def petsc_vector(function: Any) -> Any:
@@ -111,20 +115,22 @@ def petsc_vector(function: Any) -> Any:
 
 def cell_dofs(space: Any) -> np.ndarray:
     """Blocked degrees of freedom (n_cells, per cell) of owned and ghost cells."""
-    dofs = space.dofmap.list
-    flat = np.asarray(dofs.array if hasattr(dofs, "array") else dofs)  # until 0.6
-    cells = n_owned_cells(space.mesh) + n_ghost_cells(space.mesh)
-    return flat.reshape(cells, -1)
+    return _table(space.dofmap.list, lambda: space.dofmap.dof_layout)
 
 
 def cell_coordinates(mesh: Any) -> np.ndarray:
     """Coordinates (n_cells, nodes per cell, 3) of the owned cells' nodes."""
     several = getattr(mesh.geometry, "dofmaps", None)  # a list since 0.11, before that a method
     nodes = mesh.geometry.dofmap if several is None or callable(several) else several[0]
-    flat = np.asarray(nodes.array if hasattr(nodes, "array") else nodes)  # until 0.6
-    cells = n_owned_cells(mesh)
-    table = flat.reshape(cells + n_ghost_cells(mesh), -1)
-    return np.asarray(mesh.geometry.x[table[:cells]])
+    table = _table(nodes, lambda: mesh.geometry.cmap.create_dof_layout())
+    return np.asarray(mesh.geometry.x[table[: n_owned_cells(mesh)]])
+
+
+def _table(dofs: Any, layout: Any) -> np.ndarray:
+    """Rows of a dofmap as an array; the layout tells the columns to ranks without cells."""
+    if hasattr(dofs, "array"):  # until 0.6
+        return np.asarray(dofs.array).reshape(-1, layout().num_dofs)
+    return np.asarray(dofs)
 
 
 def n_owned_cells(mesh: Any) -> int:
@@ -193,6 +199,19 @@ def direct_solver() -> str | None:
         if PETSc.Sys.hasExternalPackage(name):
             return name
     return None
+
+
+def holds_space(space: Any, bc: Any) -> bool:
+    """Whether a Dirichlet condition is on this space or on a part of it."""
+    part = getattr(bc, "_cpp_object", bc).function_space
+    whole = getattr(space, "_cpp_object", space)
+    return part == whole or bool(whole.contains(getattr(part, "_cpp_object", part)))
+
+
+def dofs_per_entity(space: Any) -> int:
+    """Largest number of (blocked) degrees of freedom on a vertex, edge, face or cell."""
+    layout = space.dofmap.dof_layout
+    return max(int(layout.num_entity_dofs(d)) for d in range(space.mesh.topology.dim + 1))
 
 
 def bc_dofs(bc: Any) -> np.ndarray:

@@ -67,7 +67,8 @@ def _require_known(owner: QuadratureMaterial, quantity: str, phase: str | None) 
     phases = sorted({name for r in owner.regions for name in r.material.network.phase_names})
     if phase is not None and phase not in phases:
         raise ParameterError(f"phase '{phase}' is unknown, expected one of {', '.join(phases)}.")
-    if owner.last_call is None and quantity not in (*_variables(owner), *ENERGIES):
+    kept = () if any(region.material.layout.linear for region in owner.regions) else ENERGIES
+    if owner.last_call is None and quantity not in (*_variables(owner), *kept):
         raise ParameterError(
             f"'{quantity}' is known after update or commit, not after rollback or load."
         )
@@ -116,7 +117,7 @@ def _before(owner: QuadratureMaterial, region: Region) -> np.ndarray:
 def _by_region(owner: QuadratureMaterial, values_of: Any) -> np.ndarray:
     values = np.full((owner.n_cells, len(owner.points)), np.nan)
     for region in owner.regions:
-        values[region.cells] = values_of(region).reshape(len(region.cells), -1)
+        values[region.cells] = values_of(region).reshape(len(region.cells), len(owner.points))
     return values
 
 

@@ -194,6 +194,7 @@ def plane_stress(
     else:
         assert result is not None
         result.status[active] = Status.NOT_CONVERGED
+        result.stress[active] = np.nan
     assert result is not None
     return OutOfPlane(result, strain[:, OUT_OF_PLANE], *_condensed(result))
 

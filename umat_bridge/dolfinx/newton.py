@@ -143,6 +143,8 @@ class Problem:
         self.material, self.u, self.bcs = material, u, list(bcs)
         self.options = options or NewtonOptions()
         self.space = u.function_space
+        material.require_space(self.space)
+        _require_space_of(self.bcs, self.space)
         self.comm = self.space.mesh.comm
         self.external = external
         test, trial = _test_function(external, self.space), ufl.TrialFunction(self.space)
@@ -157,7 +159,7 @@ class Problem:
         self.matrix.setNearNullSpace(rigid_body_modes(self.space))
         self.ksp = linear_solver(self.matrix, petsc_options)
         self.vector = compat.petsc_vector(u).duplicate()
-        self.largest_force = 0.0  # norm of the reactions so far
+        self.largest_force = 0.0  # norm so far, of reactions and of what steps put out of balance
         size = self.space.dofmap.index_map.size_local * self.space.dofmap.index_map_bs
         self.fixed = np.zeros(size, dtype=bool)
         for bc in self.bcs:
@@ -189,10 +191,13 @@ class Problem:
         return float(self.comm.allreduce(float(self.forces()[compat.bc_dofs(bc)].sum())))
 
     def gap(self) -> float:
-        """Largest distance of a constrained displacement from its prescribed value."""
+        """Largest distance of a constrained displacement from its prescribed value; may be NaN."""
         self.vector.set(0.0)
         compat.set_bc(self.vector, self.bcs, self.x)
-        return float(self.vector.norm(3))
+        # by hand: maxima pass over NaN
+        mine = np.abs(self.vector.array)
+        gaps = self.comm.allgather((float(mine.max(initial=0.0)), bool(np.isnan(mine).any())))
+        return float("nan") if any(bad for _, bad in gaps) else max(gap for gap, _ in gaps)
 
     def norm(self, forces: np.ndarray, *, fixed: bool) -> float:
         """Norm over all ranks of the fixed or the free entries."""
@@ -238,15 +243,18 @@ class _Step:
 
     def solve(self) -> StepResult:
         problem, limit = self.problem, self.problem.options.max_iterations
-        self.supports_move = problem.gap() > 0.0
+        gap = problem.gap()
+        if not np.isfinite(gap):
+            return self.result(f"a prescribed displacement is {gap}")
+        self.supports_move = gap > 0.0
         self.residuals.append(self.evaluate())
         if self.failed:
             return self.result(self.no_solution())
-        while self.supports_move or self.residuals[-1] > self.goal():
+        if not np.isfinite(self.residuals[0]):
+            return self.result(self.out_of_balance("a load or the displacement is not finite"))
+        while self.supports_move or not self.residuals[-1] <= self.goal():
             if len(self.residuals) > limit:
                 return self.result(self.out_of_balance(f"Newton stopped after {limit} iterations"))
-            if not np.isfinite(self.residuals[-1]):
-                return self.result(self.out_of_balance("Newton diverges"))
             move = self.linear_solve()
             if move is None:
                 return self.result(
@@ -254,10 +262,13 @@ class _Step:
                     "leave a rigid motion"
                 )
             if not self.go(move):
-                return self.result(self.no_solution())
+                diverged = "Newton diverges: some forces are not finite"
+                return self.result(
+                    self.no_solution() if self.failed else self.out_of_balance(diverged)
+                )
             if self.rises > MAX_RISES:
                 return self.result(self.out_of_balance("Newton does not converge"))
-        problem.largest_force = max(problem.largest_force, self.reaction)
+        problem.largest_force = max(problem.largest_force, self.reaction, self.residuals[0])
         return self.result("")
 
     def evaluate(self) -> float:
@@ -316,7 +327,8 @@ class _Step:
             if self.failed:
                 continue
             # supports that move put the forces out of balance: nothing to compare with yet
-            if moving or self.accepts(reached, norm, move[free], slope):
+            fine = np.isfinite(reached)
+            if fine and (moving or self.accepts(reached, norm, move[free], slope)):
                 self.residuals.append(reached)
                 return True
             if reached < best_norm:
@@ -340,8 +352,6 @@ class _Step:
     def accepts(self, reached: float, norm: float, move: np.ndarray, slope: float) -> bool:
         """Whether line search is content."""
         way = self.problem.options.line_search
-        if not np.isfinite(reached):
-            return False
         if way == "none" or reached <= self.goal() or reached <= SUFFICIENT * norm:
             return True
         if way == "residual":
@@ -366,7 +376,7 @@ class _Step:
     def result(self, reason: str) -> StepResult:
         return StepResult(
             converged=not reason,
-            iterations=len(self.residuals) - 1,
+            iterations=max(len(self.residuals) - 1, 0),
             residuals=tuple(self.residuals),
             scale=self.scale(),
             evaluations=self.evaluations,
@@ -374,6 +384,16 @@ class _Step:
             reason=reason,
             seconds=dict(self.seconds),
         )
+
+
+def _require_space_of(bcs: Sequence[Any], space: Any) -> None:
+    """dolfinx passes over conditions on other spaces without a word."""
+    for number, bc in enumerate(bcs, start=1):
+        if not compat.holds_space(space, bc):
+            raise ParameterError(
+                f"boundary condition {number} of {len(bcs)} is not on the displacement's space. "
+                "Make it with u.function_space or one of its components."
+            )
 
 
 def _test_function(external: Any, space: Any) -> Any:

@@ -8,7 +8,7 @@ import numpy as np
 
 from matnet.errors import ParameterError, ShapeError, require_finite
 from umat_bridge.dolfinx import compat
-from umat_bridge.dolfinx.where import raise_together
+from umat_bridge.dolfinx.where import together
 
 __all__ = ["cell_frames", "frames_from_directions", "frames_from_euler"]
 
@@ -100,34 +100,45 @@ def cell_frames(mesh: Any, orientation: Any) -> np.ndarray:
     ShapeError, ParameterError
         The shape does not fit, or a matrix is no rotation.
     """
-    n = compat.n_owned_cells(mesh)
-    if hasattr(orientation, "function_space"):
-        frames = _from_function(mesh, orientation)
-    elif callable(orientation):
-        centres = compat.cell_coordinates(mesh).mean(axis=1)
-        frames = np.asarray(orientation(centres), dtype=float)
-    else:
-        frames = np.asarray(orientation, dtype=float)
-        if frames.shape == (3, 3):
-            frames = np.broadcast_to(frames, (n, 3, 3))
-        elif frames.shape == (compat.global_cells(mesh), 3, 3):
-            frames = frames[compat.original_cells(mesh)]
-    if frames.shape != (n, 3, 3):
-        raise ShapeError(
-            f"orientation has shape {frames.shape}, expected rotation matrices "
-            f"({compat.global_cells(mesh)}, 3, 3), one for each cell."
-        )
-    require_finite("orientation", frames)
-    off = np.abs(frames @ np.swapaxes(frames, 1, 2) - np.eye(3)).max(axis=(1, 2), initial=0.0)
-    bad = np.flatnonzero((off > 1e-6) | (np.linalg.det(frames) < 0.0))
-    wrong = None
-    if bad.size:
-        wrong = (
-            f"orientation of cell {compat.original_cells(mesh)[bad[0]]} is no rotation matrix "
-            "(Q Q^T = I, det 1). See frames_from_directions and frames_from_euler."
-        )
-    raise_together(mesh.comm, wrong, ParameterError)
+    with together(mesh.comm):
+        if hasattr(orientation, "function_space"):
+            frames = _from_function(mesh, orientation)
+        elif callable(orientation):
+            frames = _from_callable(mesh, orientation)
+        else:
+            frames = _from_array(mesh, np.asarray(orientation, dtype=float))
+        require_finite("orientation", frames)
+        off = np.abs(frames @ np.swapaxes(frames, 1, 2) - np.eye(3)).max(axis=(1, 2), initial=0.0)
+        bad = np.flatnonzero((off > 1e-6) | (np.linalg.det(frames) < 0.0))
+        if bad.size:
+            raise ParameterError(
+                f"orientation of cell {compat.original_cells(mesh)[bad[0]]} is no rotation matrix "
+                "(Q Q^T = I, det 1). See frames_from_directions and frames_from_euler."
+            )
     return frames
+
+
+def _from_callable(mesh: Any, orientation: Any) -> np.ndarray:
+    centres = compat.cell_coordinates(mesh).mean(axis=1)
+    frames = np.asarray(orientation(centres), dtype=float)
+    if frames.shape != (len(centres), 3, 3):
+        raise ShapeError(
+            f"orientation returned shape {frames.shape} for {len(centres)} centres, expected "
+            f"({len(centres)}, 3, 3)."
+        )
+    return frames
+
+
+def _from_array(mesh: Any, frames: np.ndarray) -> np.ndarray:
+    if frames.shape == (3, 3):
+        return np.broadcast_to(frames, (compat.n_owned_cells(mesh), 3, 3))
+    total = compat.global_cells(mesh)
+    if frames.shape != (total, 3, 3):
+        raise ShapeError(
+            f"orientation has shape {frames.shape}, expected rotation matrices ({total}, 3, 3), "
+            "one for each cell."
+        )
+    return np.asarray(frames[compat.original_cells(mesh)])
 
 
 def _from_function(mesh: Any, function: Any) -> np.ndarray:

@@ -24,6 +24,7 @@ from umat_bridge.dolfinx.kinematics import (
 )
 from umat_bridge.dolfinx.orientation import cell_frames
 from umat_bridge.dolfinx.regions import Region, split_cells
+from umat_bridge.dolfinx.where import together
 
 __all__ = ["QuadratureMaterial"]
 
@@ -86,7 +87,7 @@ class QuadratureMaterial:
         _require_dimension(self.mesh, self.kinematics)
         self.points, self._weights = compat.quadrature_rule(self.mesh, self.degree)
         if self.mesh is not domain:
-            _require_rank(domain, self.kinematics, len(self.points), degree)
+            self.require_space(domain)
         self.regions = split_cells(self.mesh, material, cell_tags, len(self.points))
         size = self.kinematics.size
         self.stress = fem.Function(compat.quadrature_space(self.mesh, self.degree, size))
@@ -104,6 +105,7 @@ class QuadratureMaterial:
         self.threads = threads or (1 if self.mesh.comm.size > 1 else numba.get_num_threads())
         self.status = np.zeros((self.n_cells, len(self.points)), dtype=np.int8)
         shape = (self.n_cells, len(self.points))
+        self._stress_n = np.zeros((*shape, size))
         reduced = size < 6
         self._stress_6 = np.zeros((*shape, 6)) if reduced else None
         self._thickness: OutOfPlaneStrains | None = None
@@ -141,11 +143,17 @@ class QuadratureMaterial:
         thousand points per thread.
         """
         size = self.kinematics.size
-        numbers = float(size + size**2 + (6 if size < 6 else 0))
+        numbers = float(2 * size + size**2 + (6 if size < 6 else 0))
         numbers += 18 if self.kinematics.in_plane_stress else 0
         numbers += 36 / len(self.points) if self._turns is not None else 0
         state = sum(2 * region.material.n_state * region.n_points for region in self.regions)
         return 8.0 * (numbers + state / max(self.n_points, 1)) + 1.0
+
+    def require_space(self, space: Any) -> None:
+        """Raise `ParameterError` unless displacements of this space suit the mesh and degree."""
+        if space.mesh is not self.mesh:
+            raise ParameterError("u is not a displacement on this material's mesh.")
+        _require_rank(space, self.kinematics, len(self.points), self.degree)
 
     # the weak form
 
@@ -190,9 +198,10 @@ class QuadratureMaterial:
             the step.
         """
         strain = self._strain_expression(u)
-        heat = self.temperatures_of(temperature)
-        self.last_call, self.committed = (u, dt, temperature), False
-        with _threads(self.threads):
+        with together(self.mesh.comm), _threads(self.threads):
+            heat = self.temperatures_of(temperature)
+            self.last_call, self.committed = (u, dt, temperature), False
+            self.status[:] = Status.NOT_CONVERGED  # should anything come between
             for region in self.regions:
                 for cells, rows in region.chunks(self.threads):
                     self._update_chunk(region, cells, rows, strain(cells), dt, heat(cells))
@@ -209,10 +218,11 @@ class QuadratureMaterial:
             region.commit()
         if self._thickness is not None:
             self._thickness.commit()
+        self._stress_n[:] = self._at_points(self.stress)
         self.committed = True
 
     def rollback(self) -> None:
-        """Forget all updates since the last commit; stress and tangent stay until the next one."""
+        """Forget all updates since the last commit; the tangent stays until the next one."""
         if self.committed:
             return
         self.restored()
@@ -302,7 +312,12 @@ class QuadratureMaterial:
         """Stress (n_cells, points per cell, 6) of the last update, Mandel, global frame."""
         if self._stress_6 is not None:
             return self._stress_6
-        return np.asarray(np.reshape(self.stress.x.array, (-1, 6))[self._rows])
+        return self._at_points(self.stress)
+
+    def _at_points(self, function: Any) -> np.ndarray:
+        """Values (n_cells, points per cell, size) of a quadrature function."""
+        size = function.function_space.dofmap.index_map_bs
+        return np.asarray(np.reshape(function.x.array, (-1, size))[self._rows])
 
     def point_strain(self) -> np.ndarray:
         """Strain (n_cells, points per cell, 6) of the last update, Mandel, global frame."""
@@ -366,9 +381,12 @@ class QuadratureMaterial:
         """What a restart needs, arrays (cells, ...) of owned cells by name; views."""
         points = len(self.points)
         arrays = {
-            f"state_{region.tag}": region.state_n.reshape(len(region.cells), points, -1)
+            f"state_{region.tag}": region.state_n.reshape(
+                len(region.cells), points, region.material.n_state
+            )
             for region in self.regions
         }
+        arrays["stress"] = self._stress_n
         if self._thickness is not None:
             arrays["out_of_plane"] = self._thickness.strain_n
         return arrays
@@ -377,6 +395,8 @@ class QuadratureMaterial:
         """Start the next step from `history`, whatever was evaluated since."""
         if self._thickness is not None:
             self._thickness.restore()
+        size = self.kinematics.size
+        np.reshape(self.stress.x.array, (-1, size))[self._rows] = self._stress_n
         self.status[:] = Status.OK
         self.last_call, self.committed = None, True
 
@@ -425,6 +445,7 @@ def _checked_degree(degree: Any) -> int:
 
 
 def _require_dimension(mesh: Any, kinematics: Kinematics) -> None:
+    """The mesh has the dimension of the kind, and no negative radius."""
     dimension = mesh.geometry.dim
     if mesh.topology.dim != dimension or dimension != kinematics.dimension:
         wanted = "'plane strain', 'plane stress' or 'axisymmetric'" if dimension == 2 else "'3d'"
@@ -432,6 +453,13 @@ def _require_dimension(mesh: Any, kinematics: Kinematics) -> None:
             f"the mesh has {mesh.topology.dim}D cells in {dimension}D space, but kind "
             f"'{kinematics.kind}' needs {kinematics.dimension}D. Take kind {wanted} for this mesh."
         )
+    radius = mesh.geometry.x[:, 0]
+    with together(mesh.comm):
+        if kinematics.kind == "axisymmetric" and (radius < -1e-9 * np.abs(radius).max()).any():
+            raise ParameterError(
+                f"the mesh has nodes at x = {radius.min():.4g}, but in kind 'axisymmetric' x is "
+                "the radius. Take the half with x >= 0."
+            )
 
 
 def _require_rank(space: Any, kinematics: Kinematics, n_points: int, degree: int) -> None:
@@ -443,9 +471,7 @@ def _require_rank(space: Any, kinematics: Kinematics, n_points: int, degree: int
             f"in kind '{kinematics.kind}'."
         )
     rigid = {"3d": 6, "axisymmetric": 1}.get(kinematics.kind, 3)
-    modes = (
-        compat.cell_dofs(space).shape[1] * size - rigid if compat.n_owned_cells(space.mesh) else 0
-    )
+    modes = compat.cell_dofs(space).shape[1] * size - rigid
     if n_points * kinematics.size < modes:
         raise ParameterError(
             f"degree = {degree} gives {n_points} Gauss points and {n_points * kinematics.size} "

@@ -11,7 +11,7 @@ import numpy as np
 from matnet.errors import ParameterError
 from matnet.material import Material
 from umat_bridge.dolfinx import compat
-from umat_bridge.dolfinx.where import raise_together
+from umat_bridge.dolfinx.where import together
 
 __all__ = ["Region", "split_cells"]
 
@@ -124,20 +124,21 @@ def _tag_of_cell(mesh: Any, cell_tags: Any) -> np.ndarray:
 
 def _require_material(mesh: Any, tags: np.ndarray, material: Mapping[int, Material]) -> None:
     bad = np.flatnonzero(~np.isin(tags, list(material)))
-    wrong = _what_is_missing(mesh, tags, bad, material) if bad.size else None
-    raise_together(mesh.comm, wrong, ParameterError)
+    with together(mesh.comm):
+        if bad.size:
+            raise ParameterError(_what_is_missing(mesh, tags, bad, material))
 
 
 def _what_is_missing(
     mesh: Any, tags: np.ndarray, bad: np.ndarray, material: Mapping[int, Material]
 ) -> str:
-    cell = int(compat.original_cells(mesh)[bad[0]])
     given = ", ".join(str(tag) for tag in material)
-    if (tags[bad] == NO_TAG).any():
-        count = int((tags[bad] == NO_TAG).sum())
+    none = bad[tags[bad] == NO_TAG]
+    cell = int(compat.original_cells(mesh)[none[0] if none.size else bad[0]])
+    if none.size:
         return (
-            f"cell_tags: {count} cells have no tag (first: cell {cell}), expected one of {given} "
-            "on every cell."
+            f"cell_tags: {none.size} cells have no tag (first: cell {cell}), expected one of "
+            f"{given} on every cell."
         )
     return (
         f"cell_tags: {bad.size} cells have tags without material (first: cell {cell}, tag "

@@ -154,7 +154,9 @@ def run(
         A step failed at its smallest size. The message says which cell and point and what to try,
         ``result`` is the `RunResult` so far, and `problem` is at the last converged increment.
     ParameterError
-        The times do not increase, or there is nothing to restart from.
+        The times do not increase, or `restart` came without `checkpoint`.
+    FileFormatError
+        The checkpoint to restart from is missing or another problem's.
     """
     history = _History(problem, _checked_times(times), apply_load, temperature, stepping)
     if restart:
@@ -166,7 +168,8 @@ def run(
         try:
             increment = history.advance()
         except _GaveUpError as failed:
-            kept = "" if checkpoint is None or not done else f" It is in {checkpoint}."
+            on_disk = checkpoint is not None and (done or restart)
+            kept = f" It is in {checkpoint}." if on_disk else ""
             message = f"{failed}{kept} {ADVICE}"
             raise ConvergenceError(message, RunResult(increments=tuple(done))) from None
         done.append(increment)

@@ -2,34 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from matnet.errors import MatnetError
 from matnet.material import Status
 from umat_bridge.dolfinx import compat
 
 if TYPE_CHECKING:
     from umat_bridge.dolfinx.quadrature import QuadratureMaterial
 
-__all__ = ["failing_point", "largest_force", "raise_together"]
+__all__ = ["failing_point", "largest_force", "together"]
 
 
-def raise_together(comm: Any, wrong: str | None, error: type[Exception]) -> None:
-    """What went wrong on any rank is an error on all: none is left waiting for the others."""
-    messages = [message for message in comm.allgather(wrong) if message is not None]
-    if messages:
-        raise error(messages[0])
+@contextmanager
+def together(comm: Any) -> Iterator[None]:
+    """What goes wrong inside on any rank is an error on all: none is left waiting for the others.
+
+    Nothing inside may communicate.
+    """
+    mine: MatnetError | None = None
+    try:
+        yield
+    except MatnetError as error:
+        mine = error
+    errors = [error for error in comm.allgather(mine) if error is not None]
+    if errors:
+        raise mine or errors[0]
 
 
 def failing_point(owner: QuadratureMaterial, failed: int) -> str:
     """The failing point with the smallest cell number, cells counted as in the mesh's file."""
     cells, points = np.nonzero(owner.status != Status.OK)
     mine: list[tuple[int, int, list[float], int]] = []
-    if cells.size:
-        original = compat.original_cells(owner.mesh)[cells]
-        first = int(np.lexsort((points, original))[0])
-        x = owner.point_coordinates(cells[first : first + 1])[0, points[first]]
+    original = compat.original_cells(owner.mesh)[cells]
+    order = np.lexsort((points, original))[:1]
+    # on all ranks: they compile the expression together
+    places = owner.point_coordinates(cells[order])
+    for first in order.tolist():
+        x = places[0, points[first]]
         status = int(owner.status[cells[first], points[first]])
         mine = [(int(original[first]), int(points[first]), x.tolist(), status)]
     everyone = [found for part in owner.mesh.comm.allgather(mine) for found in part]

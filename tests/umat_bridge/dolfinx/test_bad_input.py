@@ -5,10 +5,20 @@ import sys
 
 import numpy as np
 import pytest
-from dolfinx_cases import MPI, PLANE_KINDS, box, composite, displacement, fem, mesh, square
+from dolfinx_cases import (
+    MPI,
+    PLANE_KINDS,
+    box,
+    composite,
+    displacement,
+    fem,
+    mesh,
+    rollers,
+    square,
+)
 
 from matnet.errors import ParameterError
-from umat_bridge.dolfinx import QuadratureMaterial, compat
+from umat_bridge.dolfinx import Problem, QuadratureMaterial, compat
 
 
 def refused(words, domain, *args, **more):
@@ -55,6 +65,27 @@ def test_displacement_of_another_mesh():
         law.update(displacement(box(1)))
     with pytest.raises(ParameterError, match="u has 1 components, expected 3"):
         law.update(fem.Function(compat.function_space(law.mesh, "Lagrange", 1)))
+
+
+def test_problem_with_a_displacement_that_the_points_do_not_suit():
+    u = displacement(box(1))
+    with pytest.raises(ParameterError, match="u is not a displacement on this material's mesh"):
+        Problem(QuadratureMaterial(composite(), box(1)), u)
+    with pytest.raises(ParameterError, match="degree = 1 gives 1 Gauss points and 6 strains"):
+        Problem(QuadratureMaterial(composite(), u.function_space.mesh, 1), u)
+
+
+def test_supports_of_another_space():
+    u = displacement(box(1))
+    law, other = QuadratureMaterial(composite(), u.function_space), displacement(box(1))
+    own, foreign = (rollers(v.function_space)[0] for v in (u, other))
+    with pytest.raises(ParameterError, match="condition 2 of 2 is not on the displacement's space"):
+        Problem(law, u, [own, foreign])
+
+
+def test_axisymmetric_mesh_across_the_axis():
+    words = "nodes at x = -0.5, but in kind 'axisymmetric' x is the radius. Take the half with"
+    refused(words, square(r0=-0.5), kind="axisymmetric")
 
 
 def test_temperature_that_is_no_number():

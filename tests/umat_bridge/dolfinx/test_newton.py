@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from dolfinx_cases import (
+    FIBRE,
     MATRIX,
     box,
     cantilever,
@@ -17,7 +18,7 @@ from dolfinx_cases import (
 
 from matnet import Material
 from matnet.errors import ConvergenceError, ParameterError
-from matnet.phases import Elastic
+from matnet.phases import Elastic, ThermalExpansion
 from umat_bridge.dolfinx import (
     NewtonOptions,
     Problem,
@@ -164,6 +165,40 @@ def test_points_without_solution_are_named():
     assert "the material has no solution at" in message and "of 64 points (first: cell" in message
     assert "of 8 at (" in message and "not converged)" in message
     assert not problem.u.x.array.any()
+
+
+def test_nothing_to_do_is_no_iteration():
+    u = displacement(box(2))
+    expands = ThermalExpansion(FIBRE, alpha=1e-3, reference_temperature=20.0)
+    law = QuadratureMaterial(Material.homogeneous(expands), u.function_space)
+    problem = Problem(law, u, rollers(u.function_space))
+    warm = {1.0: 30.0, 2.0: 30.0, 3.0: 20.0, 4.0: 20.0}  # held twice, without any force
+    result = run(problem, list(warm), lambda t: None, temperature=warm.get)
+    assert [increment.step.iterations for increment in result.increments] == [1, 0, 1, 0]
+
+
+def test_loads_that_are_no_numbers_are_reported():
+    problem, load = cantilever()
+    result = bend(problem, load, np.nan)
+    assert not result.converged and result.reason == "a prescribed displacement is nan"
+    u = displacement(box(2))
+    work, _ = traction(u.function_space, 0, 1.0, [np.nan, 0.0, 0.0])
+    law = QuadratureMaterial(composite(), u.function_space)
+    result = solve_step(Problem(law, u, rollers(u.function_space), external=work))
+    assert not result.converged
+    assert "a load or the displacement is not finite, forces out of balance nan" in result.reason
+
+
+def test_after_failure_reactions_are_those_of_the_last_balance():
+    problem, load = cantilever()
+    end = problem.bcs[1]
+    run(problem, [1.0], lambda t: load(0.05 * t))
+    held = problem.reaction(end)
+    load(0.1)
+    assert solve_step(problem).converged
+    assert abs(problem.reaction(end)) > 1.1 * abs(held)
+    problem.material.rollback()
+    assert abs(held) > 0.0 and problem.reaction(end) == held
 
 
 def test_missing_supports_are_reported():

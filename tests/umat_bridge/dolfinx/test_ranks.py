@@ -20,8 +20,8 @@ pytestmark = [
 ]
 
 
-def launch(folder, kind, ranks):
-    """Run the program; returns its answer."""
+def launch(folder, kind, ranks, program=PROGRAM):
+    """Run a program; returns its answer."""
     assert cantilever
     environment = {
         **os.environ,
@@ -30,7 +30,7 @@ def launch(folder, kind, ranks):
         "OMP_NUM_THREADS": "1",
         "PYTHONPATH": f"{ROOT}{os.pathsep}{PROGRAM.parent}",
     }
-    command = ["mpirun", "--oversubscribe", "-n", str(ranks), sys.executable, str(PROGRAM)]
+    command = ["mpirun", "--oversubscribe", "-n", str(ranks), sys.executable, str(program)]
     done = subprocess.run(
         [*command, str(folder), kind],
         env=environment,
@@ -83,3 +83,17 @@ def test_two_ranks_go_on_from_a_serial_checkpoint(answers, folder):
     parallel = launch(folder, "cross", 2)  # from the file of one
     assert parallel["reaction"] == pytest.approx(serial["reaction"], rel=1e-8)
     assert abs(parallel["reaction"]) > 1.05 * abs(answers[0]["reaction"])
+
+
+def test_ranks_without_cells_and_failures_on_one_rank(folder):
+    """Nothing waits for ever, and all ranks say the same."""
+    program = PROGRAM.with_name("few_cells_program.py")
+    one, four = (launch(folder, "few_cells", ranks, program) for ranks in (1, 4))
+    assert four["cells"][0] == 0
+    for name in ("reaction", "restored_reaction", "p"):
+        assert four[name] == pytest.approx(one[name], rel=1e-8) and one[name] != 0.0
+    assert "temperature has shape (7, 8), expected" in four["shape"]
+    for number, reason in enumerate(four["reasons"]):
+        # the sixth of eight points; x runs fastest in a box of cells, z in its points
+        assert f"at 1 of 24 points (first: cell {number}, point 5 of 8 at ({number}." in reason
+    assert four["reasons"] == one["reasons"]

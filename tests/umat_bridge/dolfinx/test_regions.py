@@ -66,6 +66,25 @@ def test_each_tag_has_its_material():
         assert (law.point_stress()[cells] == alone.point_stress()[cells]).all()
 
 
+def test_materials_without_cells_and_without_state_are_kept_in_files(tmp_path):
+    domain = box(2)
+    tags, _ = tagged(domain, below=2.0)  # all are 7
+    u = moved(domain)
+    materials = {3: composite(), 7: Material.homogeneous(FIBRE)}
+    law = QuadratureMaterial(materials, u.function_space, cell_tags=tags)
+    assert law.update(u) == 0
+    law.commit()
+    assert np.isfinite(law.cell_values("s11")).all() and np.isnan(law.cell_values("p")).all()
+    energy = law.average(law.cell_values("stored")[:, None] * np.ones((1, 8)))
+    assert energy == pytest.approx(
+        0.5 * law.average((law.point_stress() * law.point_strain()).sum(axis=2)), rel=1e-9
+    )
+    law.save(tmp_path / "state.npz", time=2.0, u=u)
+    assert law.load(tmp_path / "state.npz", u=u) == {"time": 2.0}
+    with pytest.raises(ParameterError, match="'stored' is known after update or commit"):
+        law.cell_values("stored")
+
+
 def test_bar_of_two_materials_in_series():
     domain = mesh.create_rectangle(
         MPI.COMM_WORLD, [[0.0, 0.0], [2.0, 1.0]], [4, 1], cell_type=mesh.CellType.quadrilateral

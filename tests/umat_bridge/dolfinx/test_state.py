@@ -4,10 +4,22 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from dolfinx_cases import box, cantilever, composite, displacement, roller, rollers, square
+from dolfinx_cases import (
+    FIBRE,
+    PLANE_KINDS,
+    box,
+    cantilever,
+    composite,
+    displacement,
+    fem,
+    roller,
+    rollers,
+    square,
+)
 
+from matnet import Material
 from matnet.errors import FileFormatError, ParameterError
-from umat_bridge.dolfinx import Problem, QuadratureMaterial, run, solve_step
+from umat_bridge.dolfinx import Problem, QuadratureMaterial, compat, run, solve_step
 
 
 def bent(times=(1.0, 2.0), **more):
@@ -70,6 +82,10 @@ def test_restart_gives_the_bits_of_an_undisturbed_run(kind, tmp_path):
     assert [i.time for i in result.increments] == [3.0, 4.0]
     assert (states(second.material) == states(whole.material)).all()
     assert (second.u.x.array == whole.u.x.array).all()
+    third, _ = case()
+    third.material.load(file, u=third.u)
+    force = whole.reaction(whole.bcs[-1])
+    assert force != 0.0 and third.reaction(third.bcs[-1]) == force
 
 
 def test_save_keeps_what_is_committed(tmp_path):
@@ -114,26 +130,72 @@ def test_checkpoints_of_something_else_are_refused(tmp_path):
     refused("numbers.npz: is no checkpoint", path=tmp_path / "numbers.npz")
 
 
+def test_damaged_checkpoints_are_refused(tmp_path):
+    problem, _ = bent((1.0,), n=1)
+    law = problem.material
+    file, spoiled = tmp_path / "state.npz", tmp_path / "spoiled.npz"
+    law.save(file)
+    whole, before = file.read_bytes(), states(law).copy()
+    random = np.random.default_rng(0)
+    for place in random.integers(0, len(whole), 60):
+        for bytes_ in (whole[:place], whole[:place] + b"\xff" * 9 + whole[place + 9 :]):
+            spoiled.write_bytes(bytes_)
+            try:
+                law.load(spoiled)
+            except FileFormatError as error:
+                assert "spoiled.npz" in str(error)
+            assert (states(law) == before).all()  # some bytes of a zip file mean nothing
+
+
+def test_checkpoints_keep_no_displacement_of_high_degree(tmp_path):
+    law = cantilever(n=1)[0].material
+    cubic = fem.Function(compat.function_space(law.mesh, "Lagrange", 3, 3))
+    with pytest.raises(ParameterError, match="only displacements of Lagrange degree 1 or 2"):
+        law.save(tmp_path / "state.npz", u=cubic)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ParameterError])
+def test_updates_that_were_cut_short_are_not_committed(error, monkeypatch):
+    problem, _ = bent((1.0,))
+    law, before = problem.material, states(problem.material).copy()
+
+    def stop(*given):
+        raise error("in the middle")
+
+    monkeypatch.setattr(law, "_update_chunk", stop)
+    with pytest.raises(error):
+        law.update(problem.u)
+    with pytest.raises(ParameterError, match="some points of the last update have no solution"):
+        law.commit()
+    law.rollback()
+    law.commit()
+    assert (states(law) == before).all()
+
+
 def test_unwritable_checkpoint_is_one_sentence(tmp_path):
     with pytest.raises(ParameterError, match="cannot be written"):
         cantilever(n=1)[0].material.save(tmp_path / "missing" / "state.npz")
 
 
-def test_stated_memory_is_what_is_allocated():
-    domain = box(8)
-    u = displacement(domain)
-    material = composite(depth=5)
-    small = displacement(box(1))
-    QuadratureMaterial(material, small.function_space).update(small)  # compiles
+@pytest.mark.parametrize("kind", ["3d", "turned", *PLANE_KINDS])
+def test_stated_memory_is_what_is_allocated(kind):
+    flat = kind in PLANE_KINDS
+    domain, start = (square(20), square(1)) if flat else (box(8), box(1))
+    more = {"kind": kind} if flat else {}
+    if kind == "turned":
+        more["orientation"] = np.eye(3)
+    material = composite(depth=5) if kind == "3d" else Material.homogeneous(FIBRE)
+    u, small = displacement(domain), displacement(start)
+    QuadratureMaterial(material, small.function_space, **more).update(small)  # compiles
     tracemalloc.start()
-    law = QuadratureMaterial(material, domain)
+    law = QuadratureMaterial(material, domain, **more)
     law.update(u)
     python, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     functions = law.stress.x.array.nbytes + law.tangent.x.array.nbytes  # allocated in C++
     measured = (python + functions) / law.n_points
     assert law.memory_per_point == pytest.approx(measured, rel=0.1)
-    assert f"{law.n_points} Gauss points, 8 per cell" in str(law)
+    assert f"{law.n_points} Gauss points, {len(law.points)} per cell" in str(law)
     assert f"{law.memory_per_point:.0f} bytes each" in str(law)
 
 
