@@ -162,8 +162,8 @@ def effects(result: dict[str, Any]) -> Any:
         label = f"composite {composite[2:]}"
         for samples, dash in ((400, "-"), (1024, "--"), (2048, ":")):
             own = _own(adam, samples=samples)
-            more = {"ls": dash, "label": f"{label}, {samples} labels"}
-            _spread(axes[0], own, "batch", stress, **style, **more)
+            told = f"{samples} labels" if composite == "ud1" else None
+            _spread(axes[0], own, "batch", stress, **style, ls=dash, label=told)
         for ax, key, other in ((axes[1], "eta", "xi"), (axes[2], "xi", "eta")):
             own = _own(result["adam"], **usual, **{other: 1.0})
             _spread(ax, own, key, stress, **style, label=label)
@@ -173,7 +173,9 @@ def effects(result: dict[str, Any]) -> Any:
     axes[1].set(title="Adam, $\\xi = 1$", xlabel="$\\eta$", xscale="log")
     axes[2].set(title="Adam, $\\eta = 1$", xlabel="$\\xi$", xscale="log")
     axes[3].set(title="Levenberg-Marquardt", xlabel="labels for training")
-    axes[0].legend(fontsize=6)
+    for ax in axes[:2]:
+        if ax.has_data():
+            ax.legend(fontsize=8)
     for ax in axes:
         ax.set_ylim(bottom=0.0)
     return figure
