@@ -105,14 +105,13 @@ def _keyword_material(what: Exported) -> list[str]:
     """The material card: IORTHO = IBULK = IFAIL = 1, IG = 2, AOPT = 2 with the global axes."""
     bulk, shear = what.moduli
     thermal = 1 if what.temperature is not None else 0
-    values = [f"{x:>10.4g}" for x in (bulk, shear, what.history, 0)]
     return [
         "*MAT_USER_DEFINED_MATERIAL_MODELS",
         f"{1:>10}{1e-9:>10.3g}{41:>10}{4:>10}{what.history:>10}{1:>10}{1:>10}{2:>10}",
         f"{0:>10}{1:>10}{thermal:>10}{0:>10}{0:>10}{0:>10}",
         f"{2.0:>10.1f}{1:>10}{0:>10}{0:>10}{0:>10}{1.0:>10.1f}{0.0:>10.1f}{0.0:>10.1f}",
         f"{0:>10}{0:>10}{0:>10}{0.0:>10.1f}{1.0:>10.1f}{0.0:>10.1f}",
-        "".join(values),
+        f"{bulk:>10.4g}{shear:>10.4g}{what.history:>10}{0:>10}",
     ]
 
 
