@@ -47,14 +47,26 @@ def pointer(array):
     return array.ctypes.data_as(ctypes.c_void_p)
 
 
-def umat(library, stress, state, before, increment, *, ndi=3, nshr=3, dt=0.1, temperature=0.0):
+def umat(
+    library,
+    stress,
+    state,
+    before,
+    increment,
+    *,
+    ndi=3,
+    nshr=3,
+    dt=0.1,
+    temperature=0.0,
+    name="STEEL",
+):
     """One call of Abaqus' UMAT; changes stress and state, returns tangent, energies, PNEWDT."""
     n = ndi + nshr
     tangent, pnewdt = np.full((n, n), np.nan, order="F"), ctypes.c_double(1.0)
     sse, spd = ctypes.c_double(np.nan), ctypes.c_double(np.nan)
     other, identity = np.zeros(9), np.eye(3)
     before, increment = np.array(before, dtype=float), np.array(increment, dtype=float)
-    name = ctypes.c_char_p(b"STEEL".ljust(N_NAME))
+    name = ctypes.c_char_p(name.encode().ljust(N_NAME))
     a, one = pointer(other), integer(1)
     library.umat_(
         *(pointer(stress), pointer(state), pointer(tangent), ctypes.byref(sse), ctypes.byref(spd)),

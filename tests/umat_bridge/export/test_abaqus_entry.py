@@ -8,8 +8,9 @@ import threading
 import numpy as np
 import pytest
 
+from matnet import Material
 from matnet.mandel import ABAQUS
-from matnet.phases import J2, LinearVoce, ThermalExpansion
+from matnet.phases import J2, Elastic, LinearVoce, ThermalExpansion
 
 from ..c.cases import increments, make_material
 from .entries import build, umat, vumat
@@ -127,6 +128,21 @@ def test_umat_in_eight_threads_gives_the_serial_answer(library):
     for thread in threads:
         thread.join()
     assert all((serial[seed] == threaded[seed]).all() for seed in range(8))
+
+
+def test_materials_of_a_folder_are_told_apart_by_name(library, tmp_path, monkeypatch):
+    """Files in either case, each read once; names as Abaqus and CalculiX hand them over."""
+    soft, stiff = (Material.homogeneous(Elastic(E=E, nu=0.0)) for E in (1.0, 3.0))
+    soft.save(tmp_path / "soft.matnet")
+    stiff.save(tmp_path / "STIFF.matnet")
+    monkeypatch.setenv("MATNET_DIR", str(tmp_path))
+    names = {"SOFT": 1.0, "STIFF": 3.0, "@ABAQUS_LIB@SOFT": 1.0, "@ABAQUS_STIFF": 3.0}
+    for _ in range(2):
+        for name, modulus in names.items():
+            stress, strain = np.zeros(6), np.array([1e-3, 0, 0, 0, 0, 0])
+            umat(library, stress, np.zeros(1), np.zeros(6), strain, name=name)
+            close(stress, modulus * strain)
+        (tmp_path / "soft.matnet").unlink(missing_ok=True)
 
 
 def test_vumat_on_a_block_equals_matnet(library):

@@ -10,14 +10,6 @@
 
 #include "entry.h"
 
-#ifdef _WIN32
-#define EXPORTED __declspec(dllexport)
-#elif defined(__GNUC__)
-#define EXPORTED __attribute__((visibility("default")))
-#else
-#define EXPORTED
-#endif
-
 #define CUT 0.5
 #define PLANE_STRESS_TOL 1e-9 /* of the stress in the plane */
 enum { MOST_PLANE_STRESS_ITERATIONS = 30, MOST_COMPONENTS = 6 };
@@ -201,8 +193,8 @@ static void point(const call *c) {
     for (int a = 0; a < *ntens && a < MOST_COMPONENTS; a++) ddsddt[a] = drplde[a] = 0.0;                                 \
     point(&c)
 
-EXPORTED void umat_(ARGUMENTS);
-EXPORTED void UMAT(ARGUMENTS);
+MATNET_EXPORTED void umat_(ARGUMENTS);
+MATNET_EXPORTED void UMAT(ARGUMENTS);
 
 /* gfortran and Intel on Linux, CalculiX. */
 void umat_(ARGUMENTS) { BODY; }

@@ -9,14 +9,6 @@
 
 #include "entry.h"
 
-#ifdef _WIN32
-#define EXPORTED __declspec(dllexport)
-#elif defined(__GNUC__)
-#define EXPORTED __attribute__((visibility("default")))
-#else
-#define EXPORTED
-#endif
-
 static const int mandel_of[6] = {0, 1, 2, 3, 5, 4}; /* component of the solver -> ours */
 
 /* A block as Abaqus hands it over: element [c * n + i] is component c of point i. */
@@ -102,7 +94,7 @@ static void update_points(matnet_entry *entry, const block *b, int first, int n)
         const double *defgradNew, const double *fieldNew, double *stressNew, double *stateNew, double *enerInternNew,     \
         double *enerInelasNew, int cmname_len
 
-EXPORTED void vumat_(ARGUMENTS);
+MATNET_EXPORTED void vumat_(ARGUMENTS);
 
 void vumat_(ARGUMENTS) {
     (void)nfieldv, (void)nprops, (void)lanneal, (void)coordMp, (void)charLength, (void)props, (void)relSpinInc;

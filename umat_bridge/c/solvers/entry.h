@@ -12,6 +12,15 @@ extern const unsigned char matnet_embedded_bytes[];
 extern const size_t matnet_embedded_size;
 extern const char matnet_embedded_name[];
 
+/* Before what a solver calls, so that all else can stay inside a library. */
+#ifdef _WIN32
+#define MATNET_EXPORTED __declspec(dllexport)
+#elif defined(__GNUC__)
+#define MATNET_EXPORTED __attribute__((visibility("default")))
+#else
+#define MATNET_EXPORTED
+#endif
+
 struct matnet_home;
 
 /* A material, and a workspace that is the caller's own until it gives the entry back. */
