@@ -23,7 +23,7 @@ from mpi4py import MPI
 
 import fe_examples
 from matnet.atomic import whole_file
-from matnet.errors import MatnetError
+from matnet.errors import MatnetError, MissingExtraError
 from umat_bridge.dolfinx import RunResult, StepResult, compat
 
 __all__ = [
@@ -152,9 +152,9 @@ def newton_constant(step: StepResult) -> float:
 
 
 def newton_constants(result: RunResult) -> list[float]:
-    """The same for each increment of a run that took three iterations or more."""
+    """The same for each increment of a run that took more than one iteration."""
     steps = [increment.step for increment in result.increments]
-    return [newton_constant(step) for step in steps if step.iterations >= SHOWN]
+    return [newton_constant(step) for step in steps if step.iterations > 1]
 
 
 def print_step(title: str, step: StepResult) -> None:
@@ -206,8 +206,12 @@ def write_numbers(path: Path, numbers: Mapping[str, Any]) -> None:
 
 def figure(width: float = 6.0, height: float = 4.0) -> Any:
     """A matplotlib figure [inch] that no window belongs to."""
-    from matplotlib.figure import Figure
-
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise MissingExtraError(
+            "pictures of examples need matplotlib: pip install matplotlib."
+        ) from None
     return Figure(figsize=(width, height), layout="constrained")
 
 
