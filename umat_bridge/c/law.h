@@ -16,10 +16,17 @@
 #ifndef MATNET_LAW_H
 #define MATNET_LAW_H
 
-/* Points at once: doubles in the widest registers, where the compiler has them and vectors too, and they pay. */
-#if defined(__GNUC__) && defined(__AVX512F__)
+#if defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__
+#error "NaN and infinity have a meaning here: compile without -ffast-math, -Ofast, -ffinite-math-only (Intel: -fp-model=precise)"
+#endif
+
+/* Points at once: doubles in the widest registers, where the compiler has them and vectors too, and they pay. Some other
+   compilers call themselves gcc; gcc for Windows does not align its stack for these registers. */
+#if !defined(__GNUC__) || defined(__INTEL_COMPILER) || defined(__NVCOMPILER) || (defined(_WIN32) && !defined(__clang__))
+#define MATNET_WIDE 1
+#elif defined(__AVX512F__)
 #define MATNET_WIDE 8
-#elif defined(__GNUC__) && defined(__AVX__)
+#elif defined(__AVX__)
 #define MATNET_WIDE 4
 #else
 #define MATNET_WIDE 1
@@ -33,17 +40,6 @@
 #define MATNET_PASTE(f, lanes) MATNET_PASTE_EXPANDED(f, lanes)
 #define MATNET_NAME(f) MATNET_PASTE(f, MATNET_LANES)
 #define MATNET_WIDE_NAME(f) MATNET_PASTE(f, MATNET_WIDE)
-
-/* Before a loop over lanes: it has no dependence between its turns. */
-#ifdef _OPENMP
-#define MATNET_SIMD _Pragma("omp simd")
-#elif defined(__clang__)
-#define MATNET_SIMD _Pragma("clang loop vectorize(assume_safety)")
-#elif defined(__GNUC__)
-#define MATNET_SIMD _Pragma("GCC ivdep")
-#else
-#define MATNET_SIMD
-#endif
 
 /* A law at n nodes of MATNET_LANES points each; the C twin of LANE_KERNEL in matnet/phases/calls.py. With L for
    MATNET_LANES, arrays are C-contiguous, do not overlap, and begin at multiples of 8 L bytes (parameters excepted):
@@ -68,12 +64,17 @@ typedef unsigned matnet_law_kernel(int n, unsigned active, const double *strain,
                                    const double *state_n, int n_state, double *stress, double *state, double *tangent,
                                    double *energy);
 
+/* What a law is like, by its parameters: its tangent is symmetric in every state; it depends on the length of the step. */
+enum { MATNET_SYMMETRIC = 1, MATNET_RATE_DEPENDENT = 2 };
+
 typedef struct {
     const char *name; /* as in the header key phase.<i>.kernel of a .matnet file */
     matnet_law_kernel *kernel;
     /* 0 when the counts and codes make sense; called once per phase when a file is read, with parameters that are finite
        but otherwise anything. After it says 0, the kernel must not read or write out of bounds. */
     int (*check)(const double *parameters, int n_parameters, int n_state);
+    /* The bits above, called after check. */
+    int (*nature)(const double *parameters);
 } matnet_law;
 
 /* The law of that name, NULL if there is none; in laws/laws.c. */

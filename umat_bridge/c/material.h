@@ -2,6 +2,7 @@
 #ifndef MATNET_MATERIAL_H
 #define MATNET_MATERIAL_H
 
+#include <fenv.h>
 #include <stddef.h>
 
 #include "law.h"
@@ -70,6 +71,11 @@ matnet_work_1 *matnet_make_work_1(const matnet_material *m);
 void matnet_free_work_1(matnet_work_1 *work);
 void matnet_solve_1(const matnet_material *m, const matnet_points *points, matnet_work_1 *work);
 const matnet_law *matnet_find_law_1(const char *name);
+
+/* Keep the caller's floating-point environment and take the default one: an FE code may have set traps for division by
+   zero or NaN, with which lanes that are of no interest are computed here, another rounding, or numbers below 1e-308
+   as zero. fesetenv(callers) ends it. In update.c. */
+void matnet_enter(fenv_t *callers);
 
 /* Fill what follows from the tree, the base nodes and the phases; in plan.c. The arrays are allocated; `children` and
    `base_phase` are as in the file, `weights` and `rotations` (or NULL) in its order of base nodes. */

@@ -1,5 +1,6 @@
 /* From the text of a .matnet file to a material; every number is checked before it is used. */
 #include <errno.h>
+#include <fenv.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -226,16 +227,27 @@ static int require_symmetry(matnet_text *text, const matnet_phase *phase) {
                         matnet_shown(phase->name).text);
 }
 
-/* The kernel by name; elastic phases and voids need none, the tree solver knows what they do. */
-static int find_kernel(matnet_text *text, matnet_phase *phase, const char *kernel) {
-    phase->kind = MATNET_NONLINEAR;
-    if (strcmp(kernel, "void") == 0) phase->kind = MATNET_VOID;
-    if (strcmp(kernel, "elastic") == 0) phase->kind = MATNET_LINEAR;
-    if (phase->kind != MATNET_NONLINEAR) {
-        phase->n_state = 0;
-        phase->symmetric = 1;
-        return MATNET_OK;
+/* Flags that a law's parameters contradict would make wrong tangents. */
+static int require_flags(matnet_text *text, const matnet_phase *phase, int nature) {
+    int symmetric = (nature & MATNET_SYMMETRIC) != 0, rate_dependent = (nature & MATNET_RATE_DEPENDENT) != 0;
+    if (phase->symmetric == symmetric && phase->rate_dependent == rate_dependent) return MATNET_OK;
+    return matnet_wrong(text, MATNET_BAD_FILE,
+                        "phase '%s' has symmetric = %d and rate_dependent = %d, but its parameters say %d and %d.",
+                        matnet_shown(phase->name).text, phase->symmetric, phase->rate_dependent, symmetric,
+                        rate_dependent);
+}
+
+static int require_no_stiffness(matnet_text *text, const matnet_phase *phase) {
+    for (int a = 0; a < 36; a++) {
+        if (phase->stiffness[a] == 0.0) continue;
+        return matnet_wrong(text, MATNET_BAD_FILE, "the stiffness of phase '%s', a void, is not zero.",
+                            matnet_shown(phase->name).text);
     }
+    return MATNET_OK;
+}
+
+/* The kernel by name; that of elastic phases and voids is not called, the tree solver knows what they do. */
+static int find_kernel(matnet_text *text, matnet_phase *phase, const char *kernel) {
     phase->law_wide = MATNET_WIDE_NAME(matnet_find_law)(kernel);
     phase->law_1 = matnet_find_law_1(kernel);
     if (phase->law_wide == NULL || phase->law_1 == NULL) {
@@ -248,7 +260,11 @@ static int find_kernel(matnet_text *text, matnet_phase *phase, const char *kerne
                             matnet_shown(phase->name).text, phase->n_parameters, phase->n_state,
                             matnet_shown(kernel).text);
     }
-    return MATNET_OK;
+    phase->kind = MATNET_NONLINEAR;
+    if (strcmp(kernel, "void") == 0) phase->kind = MATNET_VOID;
+    if (strcmp(kernel, "elastic") == 0) phase->kind = MATNET_LINEAR;
+    int code = require_flags(text, phase, phase->law_wide->nature(phase->parameters));
+    return code == MATNET_OK && phase->kind == MATNET_VOID ? require_no_stiffness(text, phase) : code;
 }
 
 static int read_phase(matnet_text *text, matnet_material *m, int i, double weight) {
@@ -325,16 +341,9 @@ static int read_text(matnet_text *text, matnet_material *m) {
     return code;
 }
 
-int matnet_read_memory(const void *bytes, size_t n_bytes, const char *name, matnet_material **material, char *message,
-                       size_t size) {
-    matnet_text text = {0};
-    text.name = name == NULL ? "material" : name;
-    text.message = message;
-    text.size = size;
-    if (message != NULL && size > 0) message[0] = '\0';
-    *material = NULL;
+static int read_bytes(matnet_text *text, const void *bytes, size_t n_bytes, matnet_material **material) {
     if (n_bytes > MOST_BYTES) {
-        return matnet_wrong(&text, MATNET_BAD_FILE, "is larger than %d MiB, which no network needs.", MOST_BYTES >> 20);
+        return matnet_wrong(text, MATNET_BAD_FILE, "is larger than %d MiB, which no network needs.", MOST_BYTES >> 20);
     }
     char *copy = malloc(n_bytes + 1);
     matnet_material *m = calloc(1, sizeof *m);
@@ -343,18 +352,35 @@ int matnet_read_memory(const void *bytes, size_t n_bytes, const char *name, matn
         if (n_bytes > 0) memcpy(copy, bytes, n_bytes);
         copy[n_bytes] = '\0';
         matnet_set_options(m, 1e-8, 30, 6);
-        code = matnet_split(&text, copy, n_bytes);
-        if (code == MATNET_OK) code = read_text(&text, m);
+        code = matnet_split(text, copy, n_bytes);
+        if (code == MATNET_OK) code = read_text(text, m);
     } else {
-        matnet_wrong(&text, code, "no memory.");
+        matnet_wrong(text, code, "no memory.");
     }
-    matnet_text_free(&text);
+    matnet_text_free(text);
     free(copy);
     if (code == MATNET_OK) {
         *material = m;
     } else {
         matnet_free(m);
     }
+    return code;
+}
+
+int matnet_read_memory(const void *bytes, size_t n_bytes, const char *name, matnet_material **material, char *message,
+                       size_t size) {
+    matnet_text text = {0};
+    fenv_t callers;
+    if (message != NULL && size > 0) message[0] = '\0';
+    if (material == NULL) return MATNET_BAD_ARGUMENT;
+    *material = NULL;
+    text.name = name == NULL ? "material" : name;
+    text.message = message;
+    text.size = size;
+    if (bytes == NULL && n_bytes > 0) return matnet_wrong(&text, MATNET_BAD_ARGUMENT, "no bytes were given.");
+    matnet_enter(&callers);
+    int code = read_bytes(&text, bytes, n_bytes, material);
+    fesetenv(&callers);
     return code;
 }
 
@@ -367,6 +393,8 @@ static const char *file_name(const char *path) {
 
 int matnet_read(const char *path, matnet_material **material, char *message, size_t size) {
     matnet_text text = {0};
+    if (message != NULL && size > 0) message[0] = '\0';
+    if (path == NULL || material == NULL) return MATNET_BAD_ARGUMENT;
     text.name = file_name(path);
     text.message = message;
     text.size = size;

@@ -11,7 +11,7 @@
 #include "matnet_umat.h"
 #include "sha256.h"
 
-enum { MOST_ENTRIES = 4096, MOST_BLOCKS = 4096, LONGEST_NUMBER = 400, MINOR = 1 };
+enum { MOST_ENTRIES = 4096, MOST_BLOCKS = 4096, LONGEST_NUMBER = 400, LONGEST_POINT = 16, MINOR = 1 };
 
 int matnet_wrong(matnet_text *text, int code, const char *format, ...) {
     if (text->message == NULL || text->size == 0) return code;
@@ -64,24 +64,31 @@ static const char *past_number(const char *at, int integers) {
     return past_digits(at, 3);
 }
 
-/* The real from `at` to `end`; strtod takes the decimal point from the locale, the file does not. */
+/* The real from `at` to `end`; strtod takes the decimal point, of one byte or more, from the locale, the file does not.
+   NaN if they do not agree, as when another thread changes the locale meanwhile. */
 static double real_of(const char *at, const char *end) {
-    char number[LONGEST_NUMBER + 1];
-    size_t n = (size_t)(end - at);
+    char number[LONGEST_NUMBER + LONGEST_POINT + 1], *read;
+    const char *local = localeconv()->decimal_point, *point = memchr(at, '.', (size_t)(end - at));
+    size_t width = strlen(local), n = (size_t)((point == NULL ? end : point) - at);
+    if (width > LONGEST_POINT) return NAN;
     memcpy(number, at, n);
+    if (point != NULL) {
+        size_t left = (size_t)(end - point) - 1;
+        memcpy(number + n, local, width);
+        memcpy(number + n + width, point + 1, left);
+        n += width + left;
+    }
     number[n] = '\0';
-    char *point = memchr(number, '.', n);
-    const char *local = localeconv()->decimal_point;
-    if (point != NULL && local[0] != '\0' && local[1] == '\0') *point = local[0];
-    return strtod(number, NULL);
+    double value = strtod(number, &read);
+    return read == number + n ? value : NAN;
 }
 
-/* UTF-8 without control characters but line feeds (RFC 3629); returns whether `bytes` are that. */
+/* UTF-8 without characters below space but line feeds (RFC 3629); returns whether `bytes` are that. */
 static int is_text(const unsigned char *b, size_t n) {
     for (size_t i = 0; i < n;) {
         size_t more = b[i] < 0x80 ? 0 : b[i] >= 0xc2 && b[i] < 0xe0 ? 1 : b[i] >= 0xe0 && b[i] < 0xf0 ? 2 : 3;
         if (b[i] >= 0xf5 || (b[i] >= 0x80 && b[i] < 0xc2) || more >= n - i) return 0;
-        if ((b[i] < 0x20 && b[i] != '\n') || b[i] == 0x7f) return 0;
+        if (b[i] < 0x20 && b[i] != '\n') return 0;
         for (size_t k = 1; k <= more; k++) {
             if ((b[i + k] & 0xc0) != 0x80) return 0;
         }

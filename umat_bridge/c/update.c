@@ -1,4 +1,5 @@
 /* The public functions but for reading. */
+#include <fenv.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,8 +67,13 @@ int matnet_set_options(matnet_material *m, double tol, int max_iterations, int m
     return MATNET_OK;
 }
 
+void matnet_enter(fenv_t *callers) {
+    fegetenv(callers);
+    fesetenv(FE_DFL_ENV);
+}
+
 matnet_workspace *matnet_workspace_create(const matnet_material *m) {
-    matnet_workspace *workspace = calloc(1, sizeof *workspace);
+    matnet_workspace *workspace = m == NULL ? NULL : calloc(1, sizeof *workspace);
     if (workspace != NULL) workspace->material = m;
     return workspace;
 }
@@ -113,17 +119,28 @@ static int solve(matnet_workspace *workspace, const matnet_points *points) {
     return MATNET_OK;
 }
 
+/* Whether matnet_update_with may use these. */
+static int is_sound(const matnet_workspace *workspace, const matnet_points *points) {
+    if (workspace == NULL || points->n < 0 || !(points->dt >= 0.0 && points->dt < HUGE_VAL)) return 0;
+    if (points->dt == 0.0 && workspace->material->rate_dependent) return 0;
+    if (points->n == 0) return 1;
+    int states = workspace->material->n_state == 0 || (points->state_n != NULL && points->state != NULL);
+    return points->strain != NULL && points->stress != NULL && points->tangent != NULL && states;
+}
+
 int matnet_update_with(matnet_workspace *workspace, int n_points, const double *strain, double dt,
                        const double *temperature, const double *state_n, double *stress, double *tangent,
                        double *state, int *status) {
-    if (workspace == NULL || n_points < 0 || !(dt >= 0.0 && dt < HUGE_VAL)) return -MATNET_BAD_ARGUMENT;
-    if (dt == 0.0 && workspace->material->rate_dependent) return -MATNET_BAD_ARGUMENT;
+    matnet_points points = {n_points, dt, strain, temperature, state_n, stress, tangent, state, status};
     int several[64], failed = 0;
+    fenv_t callers;
+    if (!is_sound(workspace, &points)) return -MATNET_BAD_ARGUMENT;
     int *own = status == NULL && n_points > 64 ? malloc((size_t)n_points * sizeof(int)) : several;
     if (own == NULL) return -MATNET_NO_MEMORY;
-    matnet_points points = {n_points, dt, strain, temperature, state_n, stress, tangent, state, status};
     if (status == NULL) points.status = own;
+    matnet_enter(&callers);
     int code = n_points == 0 ? MATNET_OK : solve(workspace, &points);
+    fesetenv(&callers);
     for (int i = 0; i < n_points && code == MATNET_OK; i++) failed += points.status[i] != MATNET_POINT_OK;
     if (own != several) free(own);
     return code == MATNET_OK ? failed : -code;

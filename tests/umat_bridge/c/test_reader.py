@@ -50,6 +50,30 @@ def test_cards_are_skipped_and_later_minor_versions_read(tmp_path, sound):
     assert (CMaterial(tmp_path / "a.matnet").stiffness == stiffness).all()
 
 
+def test_symmetry_and_rate_dependence_follow_from_the_parameters(tmp_path):
+    for law in LAWS.values():
+        make_material("IMN", law).save(tmp_path / "a.matnet")
+        body = (tmp_path / "a.matnet").read_bytes().rpartition(b"sha256 ")[0]
+        CMaterial(tmp_path / "a.matnet")
+        for flag in ("symmetric", "rate_dependent"):
+            is_set = int(getattr(law, flag))
+            old, new = (f"phase.0.{flag} = {value}".encode() for value in (is_set, 1 - is_set))
+            assert "but its parameters say" in wrong(tmp_path, signed(body.replace(old, new)))
+
+
+def test_a_void_has_no_stiffness(tmp_path):
+    make_material("porous", LAWS["J2, linear"]).save(tmp_path / "a.matnet")
+    body = (tmp_path / "a.matnet").read_bytes().rpartition(b"sha256 ")[0]
+    body = replaced_row(body, b"phase.1.stiffness", 5, b"0 0 0 0 0 1e-9")
+    assert "the stiffness of phase 'void', a void, is not zero." in wrong(tmp_path, signed(body))
+
+
+def test_cards_may_hold_any_character_that_json_leaves(tmp_path, sound):
+    body = sound.replace(b"kind = ", b'card.a = "\x7f\xc2\x85"\nkind = ', 1)
+    (tmp_path / "a.matnet").write_bytes(signed(body))
+    assert CMaterial(tmp_path / "a.matnet").n_state > 0
+
+
 def test_missing_and_foreign_files_are_named(tmp_path):
     with pytest.raises(FileFormatError, match=r"b\.matnet: cannot be opened \(No such file"):
         CMaterial(tmp_path / "b.matnet")
@@ -90,6 +114,10 @@ CHANGES = {
     "kernel": (b"kernel = radial-return", b"kernel = clay", "phase 'solid' has the law 'clay', wh"),
     "law": (b"phase.0.law = j2\n", b"", "header key 'phase.0.law' is missing."),
     "other kernel": (b"kernel = radial-return", b"kernel = damage", "do not make a law 'damage'."),
+    "symmetric": (b"phase.0.symmetric = 1", b"phase.0.symmetric = 0", "parameters say 1 and 0."),
+    "rate": (b"0.rate_dependent = 0", b"0.rate_dependent = 1", "but its parameters"),
+    "elastic": (b"kernel = radial-return", b"kernel = elastic", "do not make a law 'elastic'."),
+    "void": (b"kernel = elastic", b"kernel = void", "do not make a law 'void'."),
     "control": (b"kind = dmn", b"kind = \x07mn", "is not UTF-8 text, or holds control characters."),
     "not UTF-8": (b"kind = dmn", b"card.a = \xff\nkind = dmn", "is not UTF-8 text"),
 }

@@ -79,6 +79,14 @@ def sanitized(tmp_path_factory):
     return folder, compile_all(folder, find_compiler(), *flags), flags
 
 
+@pytest.fixture(scope="module")
+def optimized(tmp_path_factory):
+    """Objects as in an FE code, and their folder, which tells the stack that functions use."""
+    folder = tmp_path_factory.mktemp("optimized")
+    flags = ("-O2", "-march=native", "-fno-trapping-math", "-fstack-usage")
+    return folder, compile_all(folder, find_compiler(), *flags)
+
+
 @pytest.mark.parametrize("compiler", COMPILERS)
 def test_sources_compile_without_warnings_and_hold_no_global_variables(tmp_path, compiler):
     objects = compile_all(tmp_path, compiler, "-O2", "-fno-pie")
@@ -114,6 +122,46 @@ def test_reader_survives_mutated_files(sanitized, files):
     counts = [int(part.rsplit(" ", 1)[1]) for part in said.strip().split(", ")]
     assert sum(counts) == FUZZED
     assert counts[0] > 20 and counts[1] > FUZZED / 2  # some still are materials, most are not
+
+
+def wrapped(*names: str) -> str:
+    return "-Wl," + ",".join(f"--wrap={name}" for name in names)
+
+
+@pytest.mark.skipif(platform.system() != "Linux", reason="needs the GNU linker")
+def test_missing_memory_is_an_error_wherever_it_is_missing(sanitized, files):
+    folder, objects, flags = sanitized
+    wraps = wrapped("malloc", "calloc", "free")
+    said = run(link(folder, "out_of_memory", objects, *flags, wraps), *files)
+    assert int(said.removeprefix("allocations failed: ")) > 20 * len(files)
+
+
+@pytest.mark.skipif(platform.system() != "Linux", reason="needs the GNU linker")
+def test_traps_rounding_and_decimal_points_of_the_caller_change_nothing(optimized, files):
+    folder, objects = optimized
+    wraps = wrapped("localeconv", "strtod")
+    said = run(link(folder, "environment", objects, "-O1", wraps), *files)
+    assert said == f"same answers for {len(files)} files\n"
+
+
+@pytest.mark.parametrize("standard", ["-std=c11", "-std=gnu17"])
+def test_later_standards_give_no_warnings(tmp_path, standard):
+    for name in COMPILED:
+        run(find_compiler(), *WARNINGS, standard, "-O0", "-fsyntax-only", FOLDER / name)
+
+
+def test_compilers_that_ignore_nan_are_refused(tmp_path):
+    with pytest.raises(MatnetError, match=r"compile without -ffast-math"):
+        build_library(("-Ofast",), cache=tmp_path)
+
+
+def test_a_step_needs_little_stack(optimized):
+    folder, _ = optimized
+    names = ("lanes_1.c.su", "lanes_wide.c.su", "update.c.su")
+    rows = [line.split("\t") for name in names for line in (folder / name).read_text().splitlines()]
+    sizes = sorted(int(size) for _, size, _ in rows)
+    assert sizes[-1] > 1000 and all("bounded" in kind or "static" in kind for _, _, kind in rows)
+    assert sum(sizes[-8:]) < 32 * 1024  # calls are at most 8 deep
 
 
 def test_threads_of_python_get_the_serial_answer(tmp_path):

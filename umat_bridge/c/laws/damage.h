@@ -210,4 +210,9 @@ static int damage_check(const double *parameters, int n_parameters, int n_state)
     return !(parameters[DAMAGE_KAPPA_0] > 0.0) || !(parameters[DAMAGE_KAPPA_F] > parameters[DAMAGE_KAPPA_0]);
 }
 
+static int damage_nature(const double *parameters) {
+    int nature = parameters[DAMAGE_MEASURE] == DAMAGE_ENERGY ? MATNET_SYMMETRIC : 0;
+    return parameters[DAMAGE_TAU] > 0.0 ? nature | MATNET_RATE_DEPENDENT : nature;
+}
+
 #endif

@@ -165,4 +165,8 @@ static int drucker_prager_check(const double *parameters, int n_parameters, int 
     return 0;
 }
 
+static int drucker_prager_nature(const double *parameters) {
+    return parameters[2] == parameters[3] ? MATNET_SYMMETRIC : 0; /* associated flow */
+}
+
 #endif

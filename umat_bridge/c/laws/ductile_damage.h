@@ -136,4 +136,8 @@ static int ductile_damage_check(const double *parameters, int n_parameters, int 
     return radial_return_check(parameters + DUCTILE_DAMAGE_OWN, n_parameters - DUCTILE_DAMAGE_OWN, RETURN_X);
 }
 
+static int ductile_damage_nature(const double *parameters) {
+    return parameters[DUCTILE_DAMAGE_TAU] > 0.0 ? MATNET_RATE_DEPENDENT : 0;
+}
+
 #endif

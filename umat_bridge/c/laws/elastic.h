@@ -35,4 +35,9 @@ static int elastic_check(const double *parameters, int n_parameters, int n_state
     return n_parameters != 36 || n_state != 0;
 }
 
+static int elastic_nature(const double *parameters) {
+    (void)parameters;
+    return MATNET_SYMMETRIC;
+}
+
 #endif

@@ -252,4 +252,10 @@ static unsigned general_return_kernel(int n, unsigned active, const double *stra
     return bits_of(failed) & active;
 }
 
+static int general_return_nature(const double *parameters) {
+    int nature = parameters[RETURN_RATE] == RETURN_INSTANT ? 0 : MATNET_RATE_DEPENDENT, recall = 0;
+    for (int i = 0; i < (int)parameters[RETURN_N_BACK]; i++) recall |= parameters[RETURN_BACK + 2 * i + 1] != 0.0;
+    return recall ? nature : nature | MATNET_SYMMETRIC;
+}
+
 #endif

@@ -14,14 +14,14 @@
 
 /* Names as in matnet/law_blocks.py, which also tells which law has which kernel. */
 static const matnet_law laws_all[] = {
-    {"void", void_kernel, void_check},
-    {"elastic", elastic_kernel, elastic_check},
-    {"radial-return", radial_return_kernel, radial_return_check},
-    {"general-return", general_return_kernel, return_parameters_check},
-    {"viscoelastic", viscoelastic_kernel, viscoelastic_check},
-    {"damage", damage_kernel, damage_check},
-    {"ductile-damage", ductile_damage_kernel, ductile_damage_check},
-    {"drucker-prager", drucker_prager_kernel, drucker_prager_check},
+    {"void", void_kernel, void_check, void_nature},
+    {"elastic", elastic_kernel, elastic_check, elastic_nature},
+    {"radial-return", radial_return_kernel, radial_return_check, radial_return_nature},
+    {"general-return", general_return_kernel, return_parameters_check, general_return_nature},
+    {"viscoelastic", viscoelastic_kernel, viscoelastic_check, viscoelastic_nature},
+    {"damage", damage_kernel, damage_check, damage_nature},
+    {"ductile-damage", ductile_damage_kernel, ductile_damage_check, ductile_damage_nature},
+    {"drucker-prager", drucker_prager_kernel, drucker_prager_check, drucker_prager_nature},
 };
 
 const matnet_law *MATNET_NAME(matnet_find_law)(const char *name) {

@@ -150,4 +150,9 @@ static int radial_return_check(const double *parameters, int n_parameters, int n
     return parameters[RETURN_RATE] != RETURN_INSTANT || parameters[RETURN_N_BACK] != 0.0;
 }
 
+static int radial_return_nature(const double *parameters) {
+    (void)parameters;
+    return MATNET_SYMMETRIC;
+}
+
 #endif

@@ -156,4 +156,9 @@ static int viscoelastic_check(const double *parameters, int n_parameters, int n_
     return 0;
 }
 
+static int viscoelastic_nature(const double *parameters) {
+    (void)parameters;
+    return MATNET_SYMMETRIC | MATNET_RATE_DEPENDENT;
+}
+
 #endif

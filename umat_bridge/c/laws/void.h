@@ -26,4 +26,9 @@ static int void_check(const double *parameters, int n_parameters, int n_state) {
     return n_parameters != 0 || n_state != 0;
 }
 
+static int void_nature(const double *parameters) {
+    (void)parameters;
+    return MATNET_SYMMETRIC;
+}
+
 #endif

@@ -115,8 +115,9 @@ static void give_up(const matnet_material *m, const matnet_points *points, int i
 }
 
 void MATNET_NAME(matnet_solve)(const matnet_material *m, const matnet_points *points, work_t *w) {
-    for (int begin = 0; begin < points->n; begin += MATNET_LANES) {
-        int count = points->n - begin < MATNET_LANES ? points->n - begin : MATNET_LANES;
+    int count;
+    for (int begin = 0; begin < points->n; begin += count) {
+        count = points->n - begin < MATNET_LANES ? points->n - begin : MATNET_LANES;
         unsigned active = 0;
         for (int k = 0; k < MATNET_LANES; k++) {
             active |= gather(m, points, w, begin + (k < count ? k : count - 1), k) << k;
