@@ -54,6 +54,14 @@ def cube_deck(
     ------
     ParameterError
         Steps differ in length, or the control of a component changes.
+
+    Examples
+    --------
+    >>> from matnet.paths import uniaxial_stress
+    >>> name = "@ABAQUS_STEEL"
+    >>> deck = cube_deck(uniaxial_stress("11", 0.01, steps=4), material_lines(name, 28), name)
+    >>> deck[deck.index("*STATIC") :].splitlines()[:2]  # increments of 0.25 up to time 1
+    ['*STATIC,DIRECT', '0.25,1']
     """
     steps = np.diff(path.time)
     if (
@@ -84,7 +92,11 @@ def cube_deck(
 def material_lines(
     name: str, n_state: int, *, unsymmetric: bool = False, abaqus: bool = False
 ) -> list[str]:
-    """Lines of a material that a UMAT computes."""
+    """Lines of a material that a UMAT computes; at least one state variable, as decks want.
+
+    >>> material_lines("STEEL", 28, unsymmetric=True, abaqus=True)[1:]
+    ['*USER MATERIAL,CONSTANTS=1,UNSYMM', '0.', '*DEPVAR', '28']
+    """
     word = ",UNSYMM" if abaqus and unsymmetric else ""
     return [
         f"*MATERIAL,NAME={name}",

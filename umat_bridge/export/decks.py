@@ -26,7 +26,11 @@ PER_LINE = 10
 
 
 def there_and_back(strain: float = STRAIN, steps: int = 10) -> LoadPath:
-    """Uniaxial stress along 1 up to `strain` and back, in increments of 0.1 in time."""
+    """Uniaxial stress along 1 up to `strain` and back, in increments of 0.1 in time.
+
+    >>> there_and_back(0.004, steps=2).target[:, 0].tolist()
+    [0.0, 0.002, 0.004, 0.002, 0.0]
+    """
     time = np.linspace(0.0, 0.2 * steps, 2 * steps + 1)
     target = np.zeros((2 * steps + 1, 6))
     target[:, 0] = strain * (1.0 - np.abs(1.0 - np.linspace(0.0, 2.0, 2 * steps + 1)))

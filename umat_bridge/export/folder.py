@@ -53,6 +53,15 @@ def export_material(
         or cannot be written.
     ConvergenceError
         The material finds no solution at a small strain.
+
+    Examples
+    --------
+    >>> from matnet.phases import Elastic
+    >>> steel = Material.homogeneous(Elastic(E=210e3, nu=0.3))
+    >>> with tempfile.TemporaryDirectory() as place:
+    ...     written = export_material(steel, Path(place) / "out", "calculix", name="STEEL")
+    >>> [path.as_posix() for path in written if path.suffix == ".inp"]
+    ['one_element.inp', 'part.inp']
     """
     if to not in TARGETS:
         raise ParameterError(f"target '{to}' is unknown, expected one of {', '.join(TARGETS)}.")

@@ -31,6 +31,12 @@ class Block:
         Edges [length unit].
     cells : (3,)
         Bricks along each.
+
+    Examples
+    --------
+    >>> block = Block((2.0, 1.0, 1.0), (2, 1, 1))
+    >>> block.points().shape, block.bricks()[0].tolist(), block.on(0, 2.0).tolist()
+    ((12, 3), [1, 2, 5, 4, 7, 8, 11, 10], [3, 6, 9, 12])
     """
 
     size: tuple[float, float, float]
