@@ -344,8 +344,8 @@ def missing_list(result: dict[str, Any]) -> str:
                     result["table"], packing=packing, kind=kind, depth=depth, composite="ud1"
                 )
                 if len(own) < seeds:
-                    done = f"{len(own)} of {seeds} seeds" if own else "nothing"
-                    lines.append(f"- {packing}, {kind.upper()}, depth {depth}: {done} was run")
+                    done = f"{len(own)} of {seeds} seeds run" if own else "not run"
+                    lines.append(f"- {packing}, {kind.upper()}, depth {depth}: {done}")
     for composite, name in NAMES.items():
         own = picked(result["selected"], composite=composite)
         if len(own) < seeds:
