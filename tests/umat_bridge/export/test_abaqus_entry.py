@@ -12,7 +12,7 @@ from matnet import Material
 from matnet.mandel import ABAQUS
 from matnet.phases import J2, Elastic, LinearVoce, ThermalExpansion
 
-from ..c.cases import increments, make_material
+from ..c.cases import LAWS, increments, make_material
 from .entries import build, umat, vumat
 
 TOL = 1e-10  # what C and Python agree to, relative to the largest component
@@ -108,6 +108,18 @@ def test_umat_without_solution_asks_for_half_the_step_and_keeps_all(library):
     assert stress.tolist() == [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]
     assert (state == old).all()
     close(tangent, ABAQUS.stiffness_from_mandel(MATERIAL.stiffness))
+
+
+def test_umat_without_time_is_elastic_for_a_law_with_rates(library, tmp_path, monkeypatch):
+    material = make_material("IMN", LAWS["Perzyna"], depth=1)
+    material.save(tmp_path / "perzyna.matnet")
+    monkeypatch.setenv("MATNET_DIR", str(tmp_path))
+    state, stress, strain = np.zeros(material.n_state), np.ones(6), np.full(6, 1e-2)
+    tangent, _, pnewdt = umat(library, stress, state, np.zeros(6), strain, dt=0.0, name="PERZYNA")
+    stiffness = ABAQUS.stiffness_from_mandel(material.stiffness)
+    close(stress, 1.0 + stiffness @ strain)
+    close(tangent, stiffness)
+    assert (pnewdt, state.any()) == (1.0, False)
 
 
 def test_umat_in_eight_threads_gives_the_serial_answer(library):

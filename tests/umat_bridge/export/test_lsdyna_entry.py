@@ -73,6 +73,18 @@ def test_linear_material_keeps_its_strain_in_the_history(tmp_path):
     assert flags == [0, 0, 0]
 
 
+def test_call_without_time_is_elastic_for_a_law_with_rates(tmp_path):
+    material = make_material("IMN", LAWS["Perzyna"], depth=1)
+    library = build(material, tmp_path / "out", "lsdyna", fortran=FORTRAN)
+    n = material.n_state + 36
+    history, stress, strain = np.zeros(n), np.ones(6), np.full(6, 1e-2)
+    tangent, _, *flags = umat41(library, stress, history, strain, [1, 1, n], dt=0.0)
+    close(stress, 1.0 + LS_DYNA.stress_from_mandel(material.stiffness @ strain))
+    close(tangent, material.stiffness)
+    assert flags == [0, 0, 0]
+    assert not history[: material.n_state].any()
+
+
 def test_unsymmetric_tangent_is_announced(tmp_path):
     material = make_material("IMN", LAWS["Drucker-Prager"], depth=1)
     library = build(material, tmp_path / "out", "lsdyna", fortran=FORTRAN)

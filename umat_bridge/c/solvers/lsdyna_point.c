@@ -52,6 +52,15 @@ static void keep_tangent(const double *tangent, double *kept) {
     }
 }
 
+/* With the initial stiffness and an untouched state: where there is no time in which to integrate a law with rates. */
+static void elastic_point(const matnet_entry *entry, const double *increment, double *stress, double *kept) {
+    double mandel[6], engineering[6];
+    matnet_entry_elastic(entry, increment, mandel);
+    matnet_stress_to_engineering(mandel, engineering);
+    for (int a = 0; a < 6; a++) stress[a] += engineering[mandel_of[a]];
+    keep_tangent(entry->stiffness, kept);
+}
+
 /* Strain of the history plus increment -> stress, history, energy dissipated so far; 0, or 1 for no solution, nothing being
    changed but the tangent, which is the initial one then. */
 int matnet_lsdyna_update(const double *increment, double dt, double temperature, double *stress, double *history,
@@ -59,16 +68,16 @@ int matnet_lsdyna_update(const double *increment, double dt, double temperature,
     matnet_entry *entry = matnet_entry_take(NAME, strlen(NAME));
     double engineering[6], strain[6], mandel[6], tangent[36], *kept = history + n_before_tangent(entry);
     const double *state = history;
-    int failed = 0;
     for (int a = 0; a < 6; a++) engineering[mandel_of[a]] = increment[a];
     matnet_strain_from_engineering(engineering, strain);
+    if (entry->rate_dependent && !(dt > 0.0)) {
+        elastic_point(entry, strain, stress, kept);
+        matnet_entry_give(entry);
+        return 0;
+    }
     if (entry->n_state > 0) matnet_entry_start(entry, history);
     for (int a = 0; a < 6; a++) strain[a] += state[a];
-    if (entry->rate_dependent && !(dt > 0.0)) {
-        failed = 1;
-    } else {
-        failed = matnet_entry_update(entry, strain, dt, temperature, state, mandel, tangent, entry->scratch);
-    }
+    int failed = matnet_entry_update(entry, strain, dt, temperature, state, mandel, tangent, entry->scratch);
     if (failed == 0) {
         memcpy(history, entry->n_state > 0 ? entry->scratch : strain, (size_t)n_before_tangent(entry) * sizeof(double));
         matnet_stress_to_engineering(mandel, engineering);
