@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +27,7 @@ def save(
     path: str | Path,
     *,
     time: float = 0.0,
-    u: Any = None,
+    fields: Mapping[str, Any] | None = None,
     numbers: Mapping[str, float] | None = None,
 ) -> None:
     """Write the committed state, whole or not at all.
@@ -43,21 +43,21 @@ def save(
         The file, usually ``*.npz``.
     time : float
         Kept with it.
-    u : dolfinx function, optional
-        Displacement to keep, of Lagrange degree 1 or 2.
+    fields : mapping, optional
+        Functions to keep by name, such as the displacement ``u``, of Lagrange degree 1 or 2.
     numbers : mapping, optional
         Anything else to keep, float by name.
 
     Raises
     ------
     ParameterError
-        The file cannot be written, or u is of higher degree.
+        The file cannot be written, or a function is of higher degree.
     """
     arrays: dict[str, Any] = {}
     for name, (cells, values) in _rows(owner).items():
         arrays[name] = _gathered(owner.mesh, cells, values)
-    if u is not None:
-        arrays["u"] = _gathered(owner.mesh, None, _cell_values(u))
+    for name, field in (fields or {}).items():
+        arrays[name] = _gathered(owner.mesh, None, _cell_values(field))
     arrays["fingerprint"] = np.array(fingerprint(owner))
     arrays["degree"], arrays["format"] = np.array(owner.degree), np.array(FORMAT)
     for name, number in {"time": time, **(numbers or {})}.items():
@@ -75,8 +75,16 @@ def _write(path: str | Path, arrays: Mapping[str, Any]) -> None:
         raise ParameterError(f"{path}: cannot be written ({error.strerror}).") from None
 
 
-def load(owner: QuadratureMaterial, path: str | Path, *, u: Any = None) -> dict[str, float]:
-    """Read what `save` wrote, into `owner` and `u`; returns ``time`` and the other numbers.
+def load(
+    owner: QuadratureMaterial,
+    path: str | Path,
+    *,
+    fields: Mapping[str, Any] | None = None,
+    optional: Collection[str] = (),
+) -> dict[str, float]:
+    """Read what `save` wrote, into `owner` and `fields`; returns ``time`` and the other numbers.
+
+    The file may lack fields that are `optional`: they keep their values.
 
     Raises
     ------
@@ -88,22 +96,22 @@ def load(owner: QuadratureMaterial, path: str | Path, *, u: Any = None) -> dict[
     mark = fingerprint(owner)
     rows = _rows(owner)
     wanted = {name: values.shape[1:] for name, (_, values) in rows.items()}
-    if u is not None:
-        wanted["u"] = _cell_values(u).shape[1:]
     totals = {name: comm.allreduce(len(values)) for name, (_, values) in rows.items()}
-    totals["u"] = compat.global_cells(owner.mesh)
+    for name, field in (fields or {}).items():
+        wanted[name], totals[name] = _cell_values(field).shape[1:], compat.global_cells(owner.mesh)
     stored: dict[str, np.ndarray] = {}
     with together(comm):
         if comm.rank == 0:
             stored = _read(Path(path), owner.degree, mark)
+            for name in set(optional) - set(stored):
+                del wanted[name]
             _require_shapes(Path(path), stored, wanted, totals)
+    wanted = comm.bcast(wanted)
     for name, (cells, values) in rows.items():
         values[:] = _scattered(owner.mesh, cells, stored.get(name))
-    if u is not None:
-        dofs = compat.cell_dofs(u.function_space)[: owner.n_cells]
-        block = np.asarray(u.x.array).reshape(-1, u.function_space.dofmap.index_map_bs)
-        block[dofs] = _scattered(owner.mesh, None, stored.get("u"))
-        u.x.scatter_forward()
+    for name, field in (fields or {}).items():
+        if name in wanted:
+            _fill(field, _scattered(owner.mesh, None, stored.get(name)))
     owner.restored()
     found = {
         name.removeprefix("number_"): float(array)
@@ -138,6 +146,14 @@ def _rows(owner: QuadratureMaterial) -> dict[str, tuple[np.ndarray | None, np.nd
     """Arrays of `history` with the local numbers of their cells; None for all owned cells."""
     by_tag = {f"state_{region.tag}": region.cells for region in owner.regions}
     return {name: (by_tag.get(name), array) for name, array in owner.history().items()}
+
+
+def _fill(field: Any, values: np.ndarray) -> None:
+    """Give a function the values (n_cells, dofs per cell, components) in owned cells."""
+    dofs = compat.cell_dofs(field.function_space)[: len(values)]
+    blocks = np.reshape(field.x.array, (-1, values.shape[2]))
+    blocks[dofs] = values
+    field.x.scatter_forward()
 
 
 def _cell_values(u: Any) -> np.ndarray:

@@ -139,8 +139,10 @@ class OutOfPlaneStrains:
             kept[cells] = np.where(where, new.reshape(old.shape), old)
 
     def commit(self) -> None:
-        """The end of the step becomes the start of the next one."""
+        """The end of the step becomes the start of the next one, which guesses without slope: so
+        it does after a restart."""
         self.strain_n[:] = self.strain
+        self._slope[:] = 0.0
 
     def restore(self) -> None:
         """Back to the start of the step."""

@@ -21,6 +21,7 @@ __all__ = ["NewtonOptions", "Problem", "StepResult", "solve_step"]
 LINE_SEARCHES = ("residual", "energy", "none")
 MEMORY = 1e-3  # share of the largest force so far that keeps the scale up near zero force
 MAX_RISES = 3  # corrections per step that may leave more forces out of balance
+ROUND_OFF = 1e-12  # share of the largest displacement by which supports may be out of place
 SUFFICIENT = 0.95  # share of the forces out of balance that may remain after a correction
 
 
@@ -199,6 +200,11 @@ class Problem:
         gaps = self.comm.allgather((float(mine.max(initial=0.0)), bool(np.isnan(mine).any())))
         return float("nan") if any(bad for _, bad in gaps) else max(gap for gap, _ in gaps)
 
+    def impose(self) -> None:
+        """Put the supports exactly where they belong."""
+        compat.impose(self.x, self.bcs)
+        self.u.x.scatter_forward()
+
     def norm(self, forces: np.ndarray, *, fixed: bool) -> float:
         """Norm over all ranks of the fixed or the free entries."""
         picked = forces[self.fixed == fixed]
@@ -246,7 +252,9 @@ class _Step:
         gap = problem.gap()
         if not np.isfinite(gap):
             return self.result(f"a prescribed displacement is {gap}")
-        self.supports_move = gap > 0.0
+        self.supports_move = gap > ROUND_OFF * float(problem.x.norm(3))
+        if not self.supports_move:
+            problem.impose()
         self.residuals.append(self.evaluate())
         if self.failed:
             return self.result(self.no_solution())

@@ -370,12 +370,13 @@ class QuadratureMaterial:
 
     def save(self, path: str | Path, *, time: float = 0.0, u: Any = None, **numbers: float) -> None:
         """Write the committed state, whole or not at all; see `checkpoint.save`."""
-        checkpoint.save(self, path, time=time, u=u, numbers=numbers)
+        fields = {} if u is None else {"u": u}
+        checkpoint.save(self, path, time=time, fields=fields, numbers=numbers)
 
     def load(self, path: str | Path, *, u: Any = None) -> dict[str, float]:
         """Read a state that `save` wrote, on any number of ranks; returns ``time`` and the other
         numbers."""
-        return checkpoint.load(self, path, u=u)
+        return checkpoint.load(self, path, fields={} if u is None else {"u": u})
 
     def history(self) -> dict[str, np.ndarray]:
         """What a restart needs, arrays (cells, ...) of owned cells by name; views."""

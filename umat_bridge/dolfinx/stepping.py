@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from dolfinx import fem
 
 from matnet.errors import ConvergenceError, ParameterError, require_between
-from umat_bridge.dolfinx.newton import Problem, StepResult, solve_step
+from umat_bridge.dolfinx import checkpoint as files
+from umat_bridge.dolfinx.newton import ROUND_OFF, Problem, StepResult, solve_step
 
 __all__ = ["Increment", "RunResult", "Stepping", "run"]
 
@@ -31,6 +33,9 @@ class Stepping:
         How often in a row a step may be cut.
     first : float, optional
         Size of the first step [time unit]; all the way to the first of the times if not given.
+    predict : bool
+        Start Newton's method from where the last increment leads if it goes on, wherever the
+        supports do so too. A step that fails from there starts again from where it is.
 
     Raises
     ------
@@ -43,6 +48,7 @@ class Stepping:
     easy_steps: int = 2
     max_cuts: int = 6
     first: float | None = None
+    predict: bool = True
 
     def __post_init__(self) -> None:
         require_between(self, "cut", low=0.0, high=1.0)
@@ -180,6 +186,9 @@ def run(
     return RunResult(increments=tuple(done))
 
 
+LONGEST_GUESS = 10.0  # lengths of the last increment
+CLOSER = 0.5  # share of the supports' way that may be left
+
 ADVICE = (
     "Try smaller steps (times, Stepping.max_cuts), line_search='energy', a finer mesh there, or, "
     "where phases soften, some viscosity."
@@ -207,6 +216,8 @@ class _History:
         self.time = 0.0
         self.size = self.stepping.first or float("inf")
         self.easy = 0
+        self.last_move = fem.Function(problem.space)  # what the last increment added to u
+        self.last_dt = 0.0
 
     def advance(self) -> Increment:
         """One converged and committed increment, cut as often as needed."""
@@ -217,7 +228,7 @@ class _History:
         while True:
             # a rest of a few percent is not worth a step of its own
             end = goal if self.time + 1.05 * self.size >= goal else self.time + self.size
-            result = self.attempt(end)
+            result = self.attempt(end, start)
             if result.converged:
                 break
             problem.material.rollback()
@@ -228,13 +239,35 @@ class _History:
             self.size, self.easy, cuts = self.stepping.cut * (end - self.time), 0, cuts + 1
         problem.material.commit()
         dt, self.time = end - self.time, end
+        self.last_move.x.array[:], self.last_dt = problem.u.x.array - start, dt
         self.adapt()
         return Increment(time=end, dt=dt, index=index, reached=end == goal, cuts=cuts, step=result)
 
-    def attempt(self, end: float) -> StepResult:
+    def attempt(self, end: float, start: np.ndarray) -> StepResult:
         self.apply_load(end)
         heat = None if self.temperature is None else self.temperature(end)
-        return solve_step(self.problem, end - self.time, heat)
+        dt = end - self.time
+        if self.predict(dt, start):
+            result = solve_step(self.problem, dt, heat)
+            if result.converged:
+                return result
+            self.problem.material.rollback()
+            self.problem.u.x.array[:] = start
+        return solve_step(self.problem, dt, heat)
+
+    def predict(self, dt: float, start: np.ndarray) -> bool:
+        """Let the last increment go on where that brings supports near their new places, or leaves
+        them where they are to stay; whether it does."""
+        problem = self.problem
+        if not self.stepping.predict or not 0.0 < dt <= LONGEST_GUESS * self.last_dt:
+            return False
+        before = problem.gap()
+        problem.u.x.array[:] = start + dt / self.last_dt * self.last_move.x.array
+        after = problem.gap()
+        if after <= max(CLOSER * before, ROUND_OFF * float(problem.x.norm(3))):
+            return True
+        problem.u.x.array[:] = start
+        return False
 
     def adapt(self) -> None:
         """The next size, larger where the last steps were easy."""
@@ -250,21 +283,28 @@ class _History:
         )
 
     def save(self, path: str | Path) -> None:
-        self.problem.material.save(
-            path,
-            time=self.time,
-            u=self.problem.u,
-            size=self.size,
-            easy=self.easy,
-            largest_force=self.problem.largest_force,
+        numbers = {
+            "size": self.size,
+            "easy": self.easy,
+            "largest_force": self.problem.largest_force,
+            "last_dt": self.last_dt,
+        }
+        files.save(
+            self.problem.material, path, time=self.time, fields=self.fields(), numbers=numbers
         )
 
+    def fields(self) -> dict[str, Any]:
+        return {"u": self.problem.u, "last_move": self.last_move}
+
     def resume(self, path: str | Path) -> None:
-        numbers = self.problem.material.load(path, u=self.problem.u)
+        numbers = files.load(
+            self.problem.material, path, fields=self.fields(), optional=("last_move",)
+        )
         self.time = numbers["time"]
         self.size = numbers.get("size", self.size)
         self.easy = int(numbers.get("easy", 0))
         self.problem.largest_force = numbers.get("largest_force", 0.0)
+        self.last_dt = numbers.get("last_dt", 0.0)
 
 
 def _checked_times(times: Sequence[float]) -> np.ndarray:

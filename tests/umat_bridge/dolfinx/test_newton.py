@@ -136,6 +136,56 @@ def test_cut_steps_end_near_the_uncut_ones():
     assert np.abs(parts.u.x.array - whole.u.x.array).max() < 0.02 * largest
 
 
+def histories(amounts, **more):
+    """Iterations per step with and without prediction, and both displacements at the end."""
+    iterations, ends = [], []
+    for predict in (True, False):
+        problem, load = cantilever(options=NewtonOptions(rtol=1e-10), **more)
+        times, stepping = np.arange(1.0, len(amounts) + 1), Stepping(predict=predict)
+        steps = dict(zip(times, amounts, strict=True))
+        result = run(problem, times, lambda t, load=load, s=steps: load(s[t]), stepping=stepping)
+        iterations.append(np.array([increment.step.iterations for increment in result.increments]))
+        ends.append(problem.u.x.array.copy())
+    return iterations, ends
+
+
+def test_prediction_saves_an_iteration_per_step():
+    (predicted, plain), (u, reference) = histories(0.02 * np.arange(1, 7))
+    np.testing.assert_allclose(u, reference, atol=1e-9)
+    assert (predicted[1:] <= plain[1:]).all() and (plain - predicted)[1:].sum() >= 5
+
+
+def test_prediction_leaves_holding_and_reversal_alone():
+    (predicted, plain), (u, reference) = histories([0.05, 0.05, 0.03, 0.05])
+    np.testing.assert_allclose(u, reference, atol=1e-9)
+    assert (predicted == plain).all()
+
+
+def test_step_that_fails_from_the_prediction_starts_from_where_it_was(monkeypatch):
+    problem, load = cantilever()
+    law, original = problem.material, problem.material.update
+    start = np.zeros_like(problem.u.x.array)
+
+    def shy(u, dt, temperature=None):
+        """No solution for a displacement far from the start of the second step, at first."""
+        failed = original(u, dt, temperature)
+        if start.any() and not shy.called:
+            shy.called = True
+            assert np.abs(u.x.array - 2.0 * start).max() < 1e-12  # the prediction
+            law.status[0, 0] = 2
+            return 1
+        return failed
+
+    shy.called = False
+    monkeypatch.setattr(law, "update", shy)
+
+    def keep(increment):
+        start[:] = problem.u.x.array
+
+    result = run(problem, [1.0, 2.0], lambda t: load(0.05 * t), on_step=keep)
+    assert shy.called and result.time == 2.0 and result.cuts == 0
+
+
 def test_steps_that_stay_out_of_balance_say_where(tmp_path):
     problem, load = cantilever(options=NewtonOptions(max_iterations=1))
     file = tmp_path / "last.npz"
@@ -173,7 +223,8 @@ def test_nothing_to_do_is_no_iteration():
     law = QuadratureMaterial(Material.homogeneous(expands), u.function_space)
     problem = Problem(law, u, rollers(u.function_space))
     warm = {1.0: 30.0, 2.0: 30.0, 3.0: 20.0, 4.0: 20.0}  # held twice, without any force
-    result = run(problem, list(warm), lambda t: None, temperature=warm.get)
+    stepping = Stepping(predict=False)
+    result = run(problem, list(warm), lambda t: None, temperature=warm.get, stepping=stepping)
     assert [increment.step.iterations for increment in result.increments] == [1, 0, 1, 0]
 
 

@@ -88,6 +88,17 @@ def test_restart_gives_the_bits_of_an_undisturbed_run(kind, tmp_path):
     assert force != 0.0 and third.reaction(third.bcs[-1]) == force
 
 
+def test_run_goes_on_from_a_checkpoint_that_it_did_not_write(tmp_path):
+    problem, load = bent((1.0,))
+    problem.material.save(tmp_path / "own.npz", time=1.0, u=problem.u)
+    other, load = cantilever()
+    where, times = tmp_path / "own.npz", [1.0, 2.0]
+    result = run(other, times, lambda t: load(0.05 * t), checkpoint=where, restart=True)
+    whole, _ = bent(times)
+    assert [increment.time for increment in result.increments] == [2.0]
+    np.testing.assert_allclose(other.u.x.array, whole.u.x.array, atol=1e-7)
+
+
 def test_save_keeps_what_is_committed(tmp_path):
     problem, load = bent((1.0,))
     file = tmp_path / "state.npz"
