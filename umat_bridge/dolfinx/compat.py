@@ -211,7 +211,7 @@ def holds_space(space: Any, bc: Any) -> bool:
 def dofs_per_entity(space: Any) -> int:
     """Largest number of (blocked) degrees of freedom on a vertex, edge, face or cell."""
     layout = space.dofmap.dof_layout
-    return max(int(layout.num_entity_dofs(d)) for d in range(space.mesh.topology.dim + 1))
+    return max(len(layout.entity_dofs(d, 0)) for d in range(space.mesh.topology.dim + 1))
 
 
 def bc_dofs(bc: Any) -> np.ndarray:
