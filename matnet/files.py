@@ -59,7 +59,8 @@ def write_network(
     ------
     ParameterError
         The file cannot be written, a name holds a line break, the card holds something that
-        JSON cannot, or a law has no table that gives it back.
+        JSON cannot, a law has no table that gives it back, or the file would be larger than
+        readers take.
     """
     if laws is not None and tuple(laws) != network.phase_names:
         raise ParameterError(
@@ -68,6 +69,11 @@ def write_network(
     lines = [*_header_lines(network, laws), *_block_lines(network, laws), ""]
     body = "\n".join(lines).encode("utf-8")
     checksum = f"sha256 {hashlib.sha256(body).hexdigest()}\n".encode()
+    if len(body) + len(checksum) > MAX_BYTES:
+        raise ParameterError(
+            f"{path}: would take {len(body) / 2**20:.1f} MiB, readers take at most "
+            f"{MAX_BYTES // 2**20} MiB. Use shorter tables or a smaller card."
+        )
     try:
         with whole_file(path) as beside:
             beside.write_bytes(body + checksum)
@@ -172,6 +178,8 @@ def _read_bytes(source: Path) -> bytes:
             data = file.read(MAX_BYTES + 1)
     except OSError as wrong:
         raise _Wrong(f"cannot be read ({wrong.strerror}).") from None
+    except ValueError:  # a zero byte in the name
+        raise _Wrong("is no path of a file.") from None
     if len(data) > MAX_BYTES:
         raise _Wrong(f"is larger than {MAX_BYTES // 2**20} MiB, which no network needs.")
     return data.replace(b"\r\n", b"\n")  # a transfer in text mode is harmless
@@ -287,17 +295,20 @@ def _read_blocks(
     blocks: dict[str, np.ndarray] = {}
     while lines.left():
         name, kind, rows, columns = _block_head(lines)
+        shown = _shown(name)
         if name in blocks:
-            raise lines.wrong(f"block '{name}' comes twice.")
+            raise lines.wrong(f"block '{shown}' comes twice.")
         if name in known and (kind, columns) != known[name]:
             wanted = "{} with {} columns".format(*known[name])
             raise lines.wrong(
                 f"block '{name}' is {kind} with {columns} columns, expected {wanted}."
             )
         if name not in known and not newer:
-            raise lines.wrong(f"block '{name}' is unknown, expected one of {', '.join(known)}.")
+            raise lines.wrong(
+                f"block '{shown}' is unknown, expected one of {', '.join(_families(known))}."
+            )
         if rows > lines.left():
-            raise lines.wrong(f"block '{name}' has {rows} rows, but {lines.left()} lines follow.")
+            raise lines.wrong(f"block '{shown}' has {rows} rows, but {lines.left()} lines follow.")
         table = _read_rows(lines, name, kind, rows, columns)
         if kind == "real" and name in known:
             _require_bounded(lines, name, table)
@@ -307,6 +318,11 @@ def _read_blocks(
     if missing:
         raise _Wrong(f"block '{missing[0]}' is missing.")
     return blocks
+
+
+def _families(known: Mapping[str, tuple[str, int]]) -> list[str]:
+    """Names of blocks for a message, those of all phases as one."""
+    return [*BLOCKS, *(f"phase.<i>.{name}" for name in LAW_BLOCKS if len(known) > len(BLOCKS))]
 
 
 def _require_bounded(lines: _Lines, name: str, table: np.ndarray) -> None:
@@ -335,10 +351,12 @@ def _read_rows(lines: _Lines, name: str, kind: str, rows: int, columns: int) -> 
     for _ in range(rows):
         words = lines.next().split(" ")
         if len(words) != columns:
-            raise lines.wrong(f"{len(words)} numbers in block '{name}', expected {columns}.")
+            raise lines.wrong(
+                f"{len(words)} numbers in block '{_shown(name)}', expected {columns}."
+            )
         for word in words:
             if not PATTERNS[kind].fullmatch(word):
-                raise lines.wrong(f"'{_shown(word)}' in block '{name}' is not {_a(kind)}.")
+                raise lines.wrong(f"'{_shown(word)}' in block '{_shown(name)}' is not {_a(kind)}.")
         values.append([convert(word) for word in words])
     dtype = float if kind == "real" else np.int64
     return np.array(values, dtype=dtype).reshape(rows, columns)

@@ -115,6 +115,12 @@ def test_phase_names_with_line_breaks_are_refused(tmp_path):
         write_network(tmp_path / "a.matnet", odd)
 
 
+def test_files_that_no_reader_takes_are_not_written(tmp_path):
+    with pytest.raises(ParameterError, match=r"would take 16\.0 MiB, readers take at most 16 MiB"):
+        write_network(tmp_path / "a.matnet", network(text="x" * MAX_BYTES))
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_unwritable_place_is_named(tmp_path):
     with pytest.raises(ParameterError, match=r"a\.matnet: cannot be written \(No such file"):
         write_network(tmp_path / "none" / "a.matnet", network())
@@ -224,6 +230,13 @@ def test_weights_that_are_no_fractions_are_refused(small, number):
     tail = tail.partition(b"\n")[2]
     path.write_bytes(signed(head + b"real 4 1\n" + number.encode() + b"\n" + tail))
     message_of(path)
+
+
+@pytest.mark.parametrize("name", ["x" * 10000, "\u001b[31m", "\t"])
+def test_long_and_strange_names_are_cut_in_messages(small, name):
+    path, body = small
+    path.write_bytes(signed(body.replace(b"block normals", f"block {name}".encode())))
+    assert len(message_of(path)) < 250 and message_of(path).isprintable()
 
 
 def test_missing_block_is_named(small):

@@ -170,6 +170,14 @@ def test_laws_that_no_reader_knows_are_refused(tmp_path):
         two_phases().with_phases(solid=law).save(tmp_path / "a.matnet")
 
 
+def test_laws_with_infinite_numbers_are_refused_before_writing(tmp_path):
+    hardening = Swift(e0=1e-3, n=0.2, sig_y=1e308)
+    material = matnet.Material.homogeneous(J2(E=1.0, nu=0.3, hardening=hardening))
+    with pytest.raises(ParameterError, match="law 'j2': a number of its parameters is too large"):
+        material.save(tmp_path / "a.matnet")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_laws_of_other_phases_are_refused(tmp_path):
     with pytest.raises(ParameterError, match="laws came for solid, expected void, solid"):
         write_network(tmp_path / "a.matnet", two_phases(), {"solid": LAWS["j2"]})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -49,14 +50,17 @@ def load_library(path: Path | None = None) -> ctypes.CDLL:
     Raises
     ------
     MatnetError
-        It cannot be built.
+        It cannot be built or loaded.
     """
     return _load(path or build_library())
 
 
 @cache
 def _load(path: Path) -> ctypes.CDLL:
-    library = ctypes.CDLL(str(path))
+    try:
+        library = ctypes.CDLL(str(path))
+    except OSError as wrong:
+        raise MatnetError(f"the C library cannot be loaded: {wrong}.") from None
     for name, (result, arguments) in _SIGNATURES.items():
         function = getattr(library, name)
         function.restype, function.argtypes = result, arguments
@@ -66,7 +70,8 @@ def _load(path: Path) -> ctypes.CDLL:
 class CMaterial:
     """A material from a ``.matnet`` file with phase laws, computed by the C library.
 
-    Any number of threads may call one object at once; a call lasts without Python's lock.
+    Any number of threads may call one object at once; a call lasts without Python's lock. A copy is
+    the object itself; pickles hold the path, and read the file again where they are loaded.
 
     Parameters
     ----------
@@ -85,7 +90,7 @@ class CMaterial:
     ParameterError
         An option is out of range.
     MatnetError
-        The library cannot be built.
+        The library cannot be built or loaded.
 
     Attributes
     ----------
@@ -108,9 +113,12 @@ class CMaterial:
     ) -> None:
         self._free: list[int] = []  # workspaces that no thread uses now
         self._material: int | None = None
+        self._made_of = (path, tol, max_iterations, max_cuts, library)
         self._library = load_library(library)
         self._material = self._read(path)
-        if self._library.matnet_set_options(self._material, tol, max_iterations, max_cuts) != 0:
+        fit = max(max_iterations, max_cuts) < 2**31  # ctypes would cut larger ones
+        set_options = self._library.matnet_set_options
+        if not fit or set_options(self._material, tol, max_iterations, max_cuts) != 0:
             raise ParameterError(
                 f"tol = {tol:g}, max_iterations = {max_iterations} and max_cuts = {max_cuts}, "
                 "expected 0 < tol < 1e-2, at least 2, and 0 to 60."
@@ -124,11 +132,22 @@ class CMaterial:
     def _read(self, path: str | Path) -> int:
         material = _POINTER()
         message = ctypes.create_string_buffer(_MESSAGE_BYTES)
-        name = str(path).encode()
+        name = os.fsencode(path)
+        if b"\0" in name:
+            raise FileFormatError(f"{str(path)!r} is no path of a file.")
         code = self._library.matnet_read(name, ctypes.byref(material), message, _MESSAGE_BYTES)
         if code != 0 or material.value is None:
             raise FileFormatError(message.value.decode("utf-8", "replace"))
         return material.value
+
+    def __copy__(self) -> CMaterial:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> CMaterial:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (_rebuild, self._made_of)
 
     def __del__(self) -> None:
         if self._material is not None:
@@ -177,3 +196,11 @@ class CMaterial:
             raise ParameterError("the C library refused the number of points or the time step.")
         if code < 0:
             raise MatnetError("no memory for a workspace of the C library.")
+
+
+def _rebuild(
+    path: str | Path, tol: float, max_iterations: int, max_cuts: int, library: Path | None
+) -> CMaterial:
+    return CMaterial(
+        path, tol=tol, max_iterations=max_iterations, max_cuts=max_cuts, library=library
+    )

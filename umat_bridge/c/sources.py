@@ -9,9 +9,11 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+import shlex
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -44,6 +46,7 @@ FLAGS = (
 """Flags of gcc and clang for speed; results keep to IEEE arithmetic, NaN and infinity included."""
 
 COMPILERS = ("cc", "gcc", "clang")
+_BUILDING = threading.Lock()  # temporary files are named by process
 
 
 def source_files() -> list[Path]:
@@ -60,6 +63,8 @@ def source_files() -> list[Path]:
 def find_compiler() -> str:
     """Path of the C compiler: the environment's ``CC``, or the first of cc, gcc and clang.
 
+    A ``CC`` of several words, such as ``ccache gcc``, is returned as it is.
+
     Raises
     ------
     MatnetError
@@ -71,6 +76,8 @@ def find_compiler() -> str:
         path = shutil.which(name)
         if path is not None:
             return path
+    if len(_words(wanted)) > 1 and shutil.which(_words(wanted)[0]) is not None:
+        return str(wanted)
     raise MatnetError(
         f"no C compiler was found (tried {', '.join(names)}). Install gcc or clang, or set the "
         "environment variable CC to a compiler."
@@ -87,7 +94,7 @@ def build_library(
     flags : sequence of str
         Compiler flags.
     compiler : str, optional
-        `find_compiler` by default.
+        Path, name or command; `find_compiler` by default.
     cache : Path, optional
         Folder of compiled libraries; ``matnet`` in the user's cache folder by default
         (``XDG_CACHE_HOME``).
@@ -95,7 +102,8 @@ def build_library(
     Raises
     ------
     MatnetError
-        There is no compiler, or it fails; the message holds the end of what it said.
+        There is no compiler, or it fails, and the message holds the end of what it said; or the
+        folder cannot be written.
     """
     compiler = compiler or find_compiler()
     folder = cache or _cache_folder()
@@ -103,16 +111,35 @@ def build_library(
     library = folder / f"matnet_umat-{_key(compiler, flags)}{suffix}"
     if library.exists():
         return library
-    folder.mkdir(parents=True, exist_ok=True)
-    files = [str(FOLDER / name) for name in COMPILED]
-    with whole_file(library) as beside:
-        command = [compiler, *flags, "-fPIC", "-shared", "-o", str(beside), *files, "-lm"]
-        done = subprocess.run(command, capture_output=True, text=True, errors="replace")
-        if done.returncode != 0:
-            raise MatnetError(
-                f"{compiler} could not compile the C material: {done.stderr.strip()[-2000:]}"
-            )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with _BUILDING:
+            if not library.exists():  # another thread may have been faster
+                with whole_file(library) as beside:
+                    _compile(compiler, flags, beside)
+    except OSError as wrong:
+        raise MatnetError(
+            f"{library}: cannot be written ({wrong.strerror}). Set the environment variable "
+            "XDG_CACHE_HOME to a folder that can."
+        ) from None
     return library
+
+
+def _compile(compiler: str, flags: Sequence[str], result: Path) -> None:
+    files = [str(FOLDER / name) for name in COMPILED]
+    command = [*_words(compiler), *flags, "-fPIC", "-shared", "-o", str(result), *files, "-lm"]
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace")
+    if done.returncode != 0:
+        raise MatnetError(
+            f"{compiler} could not compile the C material: {done.stderr.strip()[-2000:]}"
+        )
+
+
+def _words(compiler: str | None) -> list[str]:
+    """A compiler as words of a command line; the path of a program may hold spaces."""
+    if compiler is None:
+        return []
+    return [compiler] if shutil.which(compiler) else shlex.split(compiler)
 
 
 def _cache_folder() -> Path:
@@ -125,7 +152,10 @@ def _key(compiler: str, flags: Sequence[str]) -> str:
     digest = hashlib.sha256()
     for path in source_files():
         digest.update(f"{path.as_posix()}\n".encode() + (FOLDER / path).read_bytes())
-    version = subprocess.run([compiler, "--version"], capture_output=True)
+    try:
+        version = subprocess.run([*_words(compiler), "--version"], capture_output=True)
+    except OSError as wrong:
+        raise MatnetError(f"{compiler}: cannot be run ({wrong.strerror}).") from None
     digest.update("\n".join((compiler, *flags, platform.machine(), _processor())).encode())
     digest.update(version.stdout)
     return digest.hexdigest()[:20]

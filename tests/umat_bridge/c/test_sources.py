@@ -1,5 +1,8 @@
 """The C sources by themselves: warnings, sanitizers, threads, and files full of errors."""
 
+import copy
+import os
+import pickle
 import platform
 import shutil
 import subprocess
@@ -9,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from matnet.errors import MatnetError
+from matnet.errors import FileFormatError, MatnetError, ParameterError
 from umat_bridge.c import COMPILED, FOLDER, HEADER, CMaterial, source_files
 from umat_bridge.c.sources import build_library, find_compiler
 
@@ -209,6 +212,53 @@ def test_missing_and_failing_compilers_are_named(tmp_path, monkeypatch):
     monkeypatch.setenv("CC", "no-such-compiler")
     with pytest.raises(MatnetError, match=r"no C compiler was found \(tried no-such-compiler\)"):
         find_compiler()
+
+
+def test_what_else_hinders_a_build_is_named(tmp_path, monkeypatch):
+    with pytest.raises(MatnetError, match=r"no-such-compiler: cannot be run \(No such file"):
+        build_library(compiler="no-such-compiler", cache=tmp_path)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(MatnetError, match=r"cannot be written \(Not a directory\)\. Set the env"):
+        build_library(cache=tmp_path / "file" / "folder")
+    with pytest.raises(MatnetError, match=r"the C library cannot be loaded: .*no-such-file"):
+        CMaterial("a.matnet", library=tmp_path / "no-such-file.so")
+
+
+def test_compilers_may_be_commands(tmp_path, monkeypatch):
+    path = find_compiler()
+    monkeypatch.setenv("CC", f"{path} -g0")
+    assert find_compiler() == f"{path} -g0"
+    assert build_library(("-O0",), cache=tmp_path).exists()
+    (tmp_path / "my tools").mkdir()
+    (tmp_path / "my tools" / "cc").symlink_to(path)
+    monkeypatch.setenv("CC", str(tmp_path / "my tools" / "cc"))
+    assert build_library(("-O0",), cache=tmp_path / "my cache").exists()
+
+
+def test_threads_that_build_at_once_get_one_whole_library(tmp_path):
+    with ThreadPoolExecutor(3) as pool:
+        built = list(pool.map(lambda _: build_library(("-O0",), cache=tmp_path), range(3)))
+    assert len(set(built)) == 1
+    assert [path.name for path in tmp_path.iterdir()] == [built[0].name]
+
+
+def test_copies_and_pickles_compute_the_same(files):
+    c = CMaterial(files[1], tol=1e-9)
+    assert copy.copy(c) is c and copy.deepcopy([c])[0] is c
+    again = pickle.loads(pickle.dumps(c))
+    strain = increments(5, 1)[0]
+    for a, b in zip(*(m.update(strain, 1.0, c.initial_state(5)) for m in (c, again)), strict=True):
+        assert a.tobytes() == b.tobytes()
+
+
+def test_paths_and_options_are_not_cut(tmp_path, files):
+    name = tmp_path / os.fsdecode(b"\xe9 \xff.matnet")
+    name.write_bytes(files[1].read_bytes())
+    assert CMaterial(name).n_state > 0
+    with pytest.raises(FileFormatError, match="is no path of a file"):
+        CMaterial(f"{files[1]}\0a")
+    with pytest.raises(ParameterError, match="max_iterations = 4294967326"):
+        CMaterial(files[1], max_iterations=2**32 + 30)
 
 
 def test_all_sources_are_listed():
