@@ -18,7 +18,7 @@ from dolfinx_cases import (
 
 from matnet import Material
 from matnet.errors import ConvergenceError, ParameterError
-from matnet.phases import Elastic, ThermalExpansion
+from matnet.phases import DruckerPrager, Elastic, ThermalExpansion
 from umat_bridge.dolfinx import (
     NewtonOptions,
     Problem,
@@ -42,6 +42,17 @@ def test_newton_is_quadratic():
     assert last < 1e-2 and final < 5.0 * last * (last / before) and final < 1e-9
     # order of convergence from the last three norms
     assert np.log(final / last) / np.log(last / before) > 1.6
+
+
+def test_newton_is_quadratic_where_tangents_are_not_symmetric():
+    matrix = DruckerPrager(E=3.8, nu=0.387, cohesion=0.01, friction=30.0, dilatancy=0.0, H=0.1)
+    problem, load = cantilever(material=composite(matrix=matrix), options=NewtonOptions(rtol=1e-10))
+    result = bend(problem, load, 0.05)
+    tangents = np.reshape(problem.material.tangent.x.array, (-1, 6, 6))
+    off = np.abs(tangents - np.swapaxes(tangents, 1, 2)).max()
+    assert result.converged and off > 1e-2 * np.abs(tangents).max()
+    ratios = np.array(result.residuals) / result.scale
+    assert ratios[-1] < 10.0 * ratios[-2] ** 2 + 1e-11
 
 
 def test_linear_material_takes_one_iteration():

@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 from dolfinx_cases import (
+    MPI,
     box,
     composite,
     displacement,
     face_dofs,
+    face_measure,
     fem,
     laminates,
     mesh,
@@ -14,11 +16,14 @@ from dolfinx_cases import (
     rollers,
     square,
     traction,
+    ufl,
 )
 
 import matnet
+from matnet import Material
 from matnet.paths import LoadPath
-from umat_bridge.dolfinx import NewtonOptions, Problem, QuadratureMaterial, run
+from matnet.phases import Elastic
+from umat_bridge.dolfinx import NewtonOptions, Problem, QuadratureMaterial, run, solve_step
 
 STRICT = NewtonOptions(rtol=1e-11)
 HISTORY = (0.01, 0.02, 0.014)  # plastic, more so, unloading
@@ -132,6 +137,33 @@ def test_axisymmetric_volume_and_force_are_those_of_the_ring():
     run(problem, [1.0], lambda t: None)
     stress = law.point_stress()[0, 0, 1]
     assert problem.reaction(bc) == pytest.approx(np.pi * 3.0 * stress, rel=1e-8)
+
+
+def test_thick_tube_under_pressure_has_lames_stresses():
+    inner, outer, pressure, nu = 1.0, 2.0, 0.1, 0.3
+    domain = mesh.create_rectangle(
+        MPI.COMM_WORLD,
+        [[inner, 0.0], [outer, 0.1]],
+        [40, 1],
+        cell_type=mesh.CellType.quadrilateral,
+    )
+    u = displacement(domain, 2)
+    space = u.function_space
+    law = QuadratureMaterial(
+        Material.homogeneous(Elastic(E=70.0, nu=nu)), space, 4, kind="axisymmetric"
+    )
+    radius = ufl.SpatialCoordinate(domain)[0]
+    push = pressure * ufl.TestFunction(space)[0] * 2.0 * np.pi * radius
+    work = push * face_measure(space, 0, inner)(1)
+    ends = [roller(space, 1, z, 1)[0] for z in (0.0, 0.1)]
+    assert solve_step(Problem(law, u, ends, external=work)).converged
+    r = law.point_coordinates(np.arange(law.n_cells))[..., 0]
+    share = pressure * inner**2 / (outer**2 - inner**2)
+    radial, hoop = share * (1.0 - outer**2 / r**2), share * (1.0 + outer**2 / r**2)
+    stress = law.point_stress()
+    for component, wanted in ((0, radial), (2, hoop), (1, nu * (radial + hoop))):
+        # elements of degree 2 of a fortieth of the wall
+        np.testing.assert_allclose(stress[..., component], wanted, atol=1e-3 * pressure)
 
 
 def affine(law, u, gradient):
