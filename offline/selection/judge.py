@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,10 @@ Progress = Callable[[str, int, int, str], None]
 def judge_paths(strain: float = 0.02, *, steps: int = 4) -> tuple[LoadPath, ...]:
     """Six loadings in few steps, one of them unloaded; the most telling ones first.
 
+    The pulls leave the other normal stresses free, but hold the shear strains at zero: where the
+    cell has mirror planes that changes nothing for it, and a network that couples pulls to shears
+    is told so by its shear stresses. Such networks are bad along non-proportional paths.
+
     Parameters
     ----------
     strain : float
@@ -52,15 +56,21 @@ def judge_paths(strain: float = 0.02, *, steps: int = 4) -> tuple[LoadPath, ...]
     >>> [path.n_steps for path in judge_paths()]
     [8, 4, 4, 4, 4, 4]
     """
-    unloaded = uniaxial_stress("11", [strain, 0.0], steps=steps)
     return (
-        unloaded,
+        _pull("11", [strain, 0.0], steps),
         simple_shear("23", strain, steps=steps),
-        uniaxial_stress("33", strain, steps=steps),
+        _pull("33", [strain], steps),
         simple_shear("12", strain, steps=steps),
-        uniaxial_stress("22", strain, steps=steps),
+        _pull("22", [strain], steps),
         simple_shear("13", strain, steps=steps),
     )
+
+
+def _pull(component: str, turns: list[float], steps: int) -> LoadPath:
+    """A normal strain driven through turning points, no shears, no other normal stresses."""
+    path = uniaxial_stress(component, turns, steps=steps)
+    normal_stresses = path.stress_controlled & (np.arange(6) < 3)
+    return replace(path, stress_controlled=normal_stresses, name=f"pull {component}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

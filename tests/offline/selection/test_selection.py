@@ -123,10 +123,17 @@ def test_network_that_fails_has_an_infinite_error():
         normals=np.array([[1.0, 0.0, 0.0]]),
         children=np.array([[-1, -2]]),
     )
-    path = judge_paths(steps=1)[0]
+    path = uniaxial_stress("11", [0.02, 0.0], steps=1)
     curve = Curve(np.ones((3, 6)), np.ones((3, 6)))
     judge = Judge(references=((path, curve),), phases={"solid": crushed}, shape=(1, 1, 2))
     assert judge(sheet).tolist() == [np.inf]
+
+
+def test_a_pull_holds_shears_and_leaves_the_other_normal_stresses_free():
+    pull = judge_paths(0.02, steps=2)[2]
+    assert pull.name == "pull 33"
+    assert pull.target[-1].tolist() == [0.0, 0.0, 0.02, 0.0, 0.0, 0.0]
+    assert pull.stress_controlled[-1].tolist() == [True, True, False, False, False, False]
 
 
 def test_budget_bounds_the_paths_but_leaves_two_and_those_that_symmetry_gives():
@@ -137,9 +144,9 @@ def test_budget_bounds_the_paths_but_leaves_two_and_those_that_symmetry_gives():
         progress=lambda *now: said.append(now),
     )
     assert judge.names == (
-        "uniaxial stress 11",
+        "pull 11",
         "simple shear 23",
-        "uniaxial stress 22",
+        "pull 22",
         "simple shear 13",
     )
     assert said[-1] == ("judge", 6, 6, "4 paths simulated")
@@ -160,9 +167,9 @@ def test_directions_that_the_cell_cannot_tell_apart_are_simulated_once():
     judge = judged_by_cell(rve, SelectionOptions(steps=2), run=counted)
     assert judge.complete
     assert made == [
-        "uniaxial stress 11",
+        "pull 11",
         "simple shear 23",
-        "uniaxial stress 33",
+        "pull 33",
         "simple shear 12",
     ]
     for path, curve in judge.references:
