@@ -44,6 +44,7 @@ PATTERNS = {
 }
 COUNT = re.compile(r"[0-9]{1,9}")
 FIRST_LINE = re.compile(r"matnet ([0-9]{1,4})\.([0-9]{1,4})")
+CONTROL = re.compile(rb"[\x00-\x09\x0b-\x1f]")
 LAST_LINE = re.compile(r"sha256 ([0-9a-f]{64})")
 
 
@@ -196,10 +197,13 @@ def _checked_text(data: bytes) -> str:
         raise _Wrong("does not end with its sha256 line. It is truncated, or text was appended.")
     if hashlib.sha256(body).hexdigest() != found[1]:
         raise _Wrong("does not match its sha256 line. It was changed or damaged after writing.")
+    wrong = _Wrong("is not UTF-8 text, or holds control characters.")
+    if CONTROL.search(body):
+        raise wrong
     try:
         return body.decode("utf-8")
     except UnicodeDecodeError:
-        raise _Wrong("is not UTF-8 text.") from None
+        raise wrong from None
 
 
 class _Lines:

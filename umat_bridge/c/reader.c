@@ -15,7 +15,8 @@ enum {
     MOST_PHASES = 256,
     MOST_PARAMETERS = 1 << 16,
     MOST_LAW_STATE = 4096,
-    MOST_ROWS = 1 << 20 /* internal variables of all base nodes */
+    MOST_ROWS = 1 << 20, /* internal variables of all base nodes */
+    LAWS_SINCE = 1       /* minor version of the format */
 };
 
 /* What is read before the plan is made; the arrays of matnet_tree. */
@@ -271,8 +272,9 @@ static int read_phase(matnet_text *text, matnet_material *m, int i, double weigh
     matnet_phase *phase = m->phases + i;
     int code = read_phase_header(text, m->phases, i, weight);
     if (code != MATNET_OK) return code;
-    const char *law = matnet_take(text, key_of(i, "law").text);
-    const char *kernel = matnet_take(text, key_of(i, "kernel").text);
+    int may_have = text->minor >= LAWS_SINCE;
+    const char *law = may_have ? matnet_take(text, key_of(i, "law").text) : NULL;
+    const char *kernel = may_have ? matnet_take(text, key_of(i, "kernel").text) : NULL;
     matnet_take(text, key_of(i, "law.table").text); /* for Python */
     if (law == NULL && kernel == NULL) {
         return matnet_wrong(text, MATNET_NO_LAWS, "phase '%s' has no law: the file holds a network only. "

@@ -142,7 +142,8 @@ static int read_version(matnet_text *text, const char *line) {
                             "line 1: format version %d.%d, this library reads 1.x. Use a later one, or export again.",
                             atoi(major), atoi(point + 1));
     }
-    text->newer = atoi(point + 1) > MINOR;
+    text->minor = atoi(point + 1);
+    text->newer = text->minor > MINOR;
     return MATNET_OK;
 }
 

@@ -21,6 +21,7 @@ typedef struct {
     const char *name; /* begins all messages */
     char *message;    /* of `size` bytes, or NULL */
     size_t size;
+    int minor; /* of the file's version */
     int newer; /* later minor version: unknown keys and blocks may be skipped */
     int n_entries, n_blocks;
     matnet_entry *entries;

@@ -95,6 +95,7 @@ def test_damage_is_seen_by_the_checksum(tmp_path, sound):
 # what is replaced in the sound file, by what, and a part of the message
 CHANGES = {
     "version": (b"matnet 1.1", b"matnet 2.0", "line 1: format version 2.0, this library reads 1.x"),
+    "too old for laws": (b"matnet 1.1", b"matnet 1.0", "has no law: the file holds a network only"),
     "no version": (b"matnet 1.1", b"matnet one", "line 1: expected 'matnet' and a version"),
     "no key": (b"kind = dmn\n", b"kind dmn\n", "line 2: is neither 'key = value' nor a block."),
     "twice": (b"kind = dmn\n", b"kind = dmn\nkind = dmn\n", "line 3: key 'kind' comes twice."),
