@@ -1,10 +1,13 @@
 """Two scales against every voxel, for a beam of three cells."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from fe_cases import assert_quadratic, run_quick  # skips without dolfinx
 
 from fe_examples import common, resolved_beam
+from matnet.errors import ParameterError
 from umat_bridge.dolfinx import compat
 
 
@@ -41,6 +44,12 @@ def test_resolved_mesh_has_the_solid_voxels_and_no_others():
         for i, j, k in np.argwhere(solid).tolist()
     }
     assert places == expected and len(middle) == len(expected)
+
+
+def test_several_ranks_are_refused(monkeypatch):
+    monkeypatch.setattr(resolved_beam, "WORLD", SimpleNamespace(size=2))
+    with pytest.raises(ParameterError, match=r"came with 2 ranks, expected one: .*without mpirun"):
+        resolved_beam.main(["--quick"])
 
 
 def test_beam_of_stronger_aluminium_is_told_apart(tmp_path, monkeypatch):

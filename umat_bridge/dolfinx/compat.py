@@ -55,7 +55,8 @@ def function_space(mesh: Any, family: str, degree: int, size: int = 0) -> Any:
 def hexahedral_mesh(comm: Any, cells: np.ndarray, points: np.ndarray) -> Any:
     """Mesh of cells (n, 8) between points (m, 3), both given on one rank and empty on others.
 
-    The corners of a cell are in the order of a tensor product, the first axis runs fastest.
+    The corners of a cell are in the order of a tensor product, the first axis runs fastest. On more
+    than one rank cells have to meet in faces: nodes that join them otherwise may come apart (0.5).
     """
     try:
         from basix.ufl import element  # since 0.7
