@@ -136,7 +136,7 @@ static int read_tree(matnet_text *text, matnet_material *m, arrays *in) {
     if (code != MATNET_OK) return code;
     if (kind == NULL || (strcmp(kind, "imn") != 0 && strcmp(kind, "dmn") != 0)) {
         return matnet_wrong(text, MATNET_BAD_FILE, "kind is '%s', expected imn or dmn.",
-                            matnet_shown(kind == NULL ? "" : kind).text);
+                            matnet_shown(kind == NULL ? "" : kind));
     }
     if (m->n_phases < 1 || block->rows < 1) {
         return matnet_wrong(text, MATNET_BAD_FILE, "expected at least one phase and one base node.");
@@ -162,55 +162,56 @@ typedef struct {
     char text[48];
 } phase_key;
 
-static phase_key key_of(int i, const char *what) {
-    phase_key key;
-    snprintf(key.text, sizeof key.text, "phase.%d.%s", i, what);
-    return key;
+static const char *write_key(phase_key *key, int i, const char *what) {
+    snprintf(key->text, sizeof key->text, "phase.%d.%s", i, what);
+    return key->text;
 }
+
+#define key_of(i, what) write_key(&(phase_key){{0}}, i, what)
 
 /* Name, fraction, flags and law names that every phase has. */
 static int read_phase_header(matnet_text *text, matnet_phase *phases, int i, double weight) {
     double fraction;
     matnet_phase *phase = phases + i;
-    const char *name = matnet_take(text, key_of(i, "name").text);
+    const char *name = matnet_take(text, key_of(i, "name"));
     if (name == NULL || name[0] == '\0') {
-        return matnet_wrong(text, MATNET_BAD_FILE, "header key '%s' is missing or empty.", key_of(i, "name").text);
+        return matnet_wrong(text, MATNET_BAD_FILE, "header key '%s' is missing or empty.", key_of(i, "name"));
     }
     for (int other = 0; other < i; other++) {
         if (strcmp(phases[other].name, name) == 0) {
-            return matnet_wrong(text, MATNET_BAD_FILE, "two phases have the name '%s'.", matnet_shown(name).text);
+            return matnet_wrong(text, MATNET_BAD_FILE, "two phases have the name '%s'.", matnet_shown(name));
         }
     }
     phase->name = allocate(strlen(name) + 1, 1);
     if (phase->name == NULL) return matnet_wrong(text, MATNET_NO_MEMORY, "no memory.");
     memcpy(phase->name, name, strlen(name));
-    int code = matnet_real(text, key_of(i, "fraction").text, &fraction);
+    int code = matnet_real(text, key_of(i, "fraction"), &fraction);
     if (code == MATNET_OK && !(fabs(fraction - weight) <= 1e-9)) {
         return matnet_wrong(text, MATNET_BAD_FILE, "weights of phase '%s' sum to %.9g, the header says %.9g.",
-                            matnet_shown(name).text, weight, fraction);
+                            matnet_shown(name), weight, fraction);
     }
     return code;
 }
 
 static int read_law_header(matnet_text *text, matnet_phase *phase, int i) {
-    int code = matnet_whole(text, key_of(i, "symmetric").text, 1, &phase->symmetric);
-    if (code == MATNET_OK) code = matnet_whole(text, key_of(i, "isotropic").text, 1, &phase->isotropic);
-    if (code == MATNET_OK) code = matnet_whole(text, key_of(i, "rate_dependent").text, 1, &phase->rate_dependent);
-    if (code == MATNET_OK) code = matnet_real(text, key_of(i, "reference_temperature").text, &phase->reference);
+    int code = matnet_whole(text, key_of(i, "symmetric"), 1, &phase->symmetric);
+    if (code == MATNET_OK) code = matnet_whole(text, key_of(i, "isotropic"), 1, &phase->isotropic);
+    if (code == MATNET_OK) code = matnet_whole(text, key_of(i, "rate_dependent"), 1, &phase->rate_dependent);
+    if (code == MATNET_OK) code = matnet_real(text, key_of(i, "reference_temperature"), &phase->reference);
     return code;
 }
 
 static int read_law_blocks(matnet_text *text, matnet_phase *phase, int i) {
     const matnet_block *block;
-    int code = block_of(text, key_of(i, "parameters").text, 0, -1, 1, MOST_PARAMETERS, &block);
+    int code = block_of(text, key_of(i, "parameters"), 0, -1, 1, MOST_PARAMETERS, &block);
     if (code == MATNET_OK) phase->n_parameters = block->rows;
     if (code == MATNET_OK) code = reals_of(text, block->name, block->rows, 1, &phase->parameters);
-    if (code == MATNET_OK) code = block_of(text, key_of(i, "initial_state").text, 0, -1, 1, MOST_LAW_STATE, &block);
+    if (code == MATNET_OK) code = block_of(text, key_of(i, "initial_state"), 0, -1, 1, MOST_LAW_STATE, &block);
     if (code == MATNET_OK) phase->n_state = block->rows;
     if (code == MATNET_OK) code = reals_of(text, block->name, block->rows, 1, &phase->initial_state);
-    if (code == MATNET_OK) code = block_of(text, key_of(i, "expansion").text, 0, 6, 1, 6, &block);
+    if (code == MATNET_OK) code = block_of(text, key_of(i, "expansion"), 0, 6, 1, 6, &block);
     if (code == MATNET_OK) code = matnet_reals(text, block, phase->expansion);
-    if (code == MATNET_OK) code = block_of(text, key_of(i, "stiffness").text, 0, 6, 6, 6, &block);
+    if (code == MATNET_OK) code = block_of(text, key_of(i, "stiffness"), 0, 6, 6, 6, &block);
     if (code == MATNET_OK) code = matnet_reals(text, block, phase->stiffness);
     return code;
 }
@@ -225,7 +226,7 @@ static int require_symmetry(matnet_text *text, const matnet_phase *phase) {
     }
     if (off <= 1e-8 * largest) return MATNET_OK;
     return matnet_wrong(text, MATNET_BAD_FILE, "the stiffness of phase '%s' is not symmetric.",
-                        matnet_shown(phase->name).text);
+                        matnet_shown(phase->name));
 }
 
 /* Flags that a law's parameters contradict would make wrong tangents. */
@@ -234,7 +235,7 @@ static int require_flags(matnet_text *text, const matnet_phase *phase, int natur
     if (phase->symmetric == symmetric && phase->rate_dependent == rate_dependent) return MATNET_OK;
     return matnet_wrong(text, MATNET_BAD_FILE,
                         "phase '%s' has symmetric = %d and rate_dependent = %d, but its parameters say %d and %d.",
-                        matnet_shown(phase->name).text, phase->symmetric, phase->rate_dependent, symmetric,
+                        matnet_shown(phase->name), phase->symmetric, phase->rate_dependent, symmetric,
                         rate_dependent);
 }
 
@@ -242,7 +243,7 @@ static int require_no_stiffness(matnet_text *text, const matnet_phase *phase) {
     for (int a = 0; a < 36; a++) {
         if (phase->stiffness[a] == 0.0) continue;
         return matnet_wrong(text, MATNET_BAD_FILE, "the stiffness of phase '%s', a void, is not zero.",
-                            matnet_shown(phase->name).text);
+                            matnet_shown(phase->name));
     }
     return MATNET_OK;
 }
@@ -253,13 +254,13 @@ static int find_kernel(matnet_text *text, matnet_phase *phase, const char *kerne
     phase->law_1 = matnet_find_law_1(kernel);
     if (phase->law_wide == NULL || phase->law_1 == NULL) {
         return matnet_wrong(text, MATNET_UNKNOWN_LAW, "phase '%s' has the law '%s', which this library does not have.",
-                            matnet_shown(phase->name).text, matnet_shown(kernel).text);
+                            matnet_shown(phase->name), matnet_shown(kernel));
     }
     if (phase->law_wide->check(phase->parameters, phase->n_parameters, phase->n_state) != 0) {
         return matnet_wrong(text, MATNET_BAD_FILE,
                             "phase '%s': %d parameters and %d internal variables do not make a law '%s'.",
-                            matnet_shown(phase->name).text, phase->n_parameters, phase->n_state,
-                            matnet_shown(kernel).text);
+                            matnet_shown(phase->name), phase->n_parameters, phase->n_state,
+                            matnet_shown(kernel));
     }
     phase->kind = MATNET_NONLINEAR;
     if (strcmp(kernel, "void") == 0) phase->kind = MATNET_VOID;
@@ -273,19 +274,19 @@ static int read_phase(matnet_text *text, matnet_material *m, int i, double weigh
     int code = read_phase_header(text, m->phases, i, weight);
     if (code != MATNET_OK) return code;
     int may_have = text->minor >= LAWS_SINCE;
-    const char *law = may_have ? matnet_take(text, key_of(i, "law").text) : NULL;
-    const char *kernel = may_have ? matnet_take(text, key_of(i, "kernel").text) : NULL;
-    matnet_take(text, key_of(i, "law.table").text); /* for Python */
+    const char *law = may_have ? matnet_take(text, key_of(i, "law")) : NULL;
+    const char *kernel = may_have ? matnet_take(text, key_of(i, "kernel")) : NULL;
+    matnet_take(text, key_of(i, "law.table")); /* for Python */
     if (law == NULL && kernel == NULL) {
         return matnet_wrong(text, MATNET_NO_LAWS, "phase '%s' has no law: the file holds a network only. "
-                            "Write it from a material.", matnet_shown(phase->name).text);
+                            "Write it from a material.", matnet_shown(phase->name));
     }
     if (law == NULL) {
-        return matnet_wrong(text, MATNET_BAD_FILE, "header key '%s' is missing.", key_of(i, "law").text);
+        return matnet_wrong(text, MATNET_BAD_FILE, "header key '%s' is missing.", key_of(i, "law"));
     }
     if (kernel == NULL) {
         return matnet_wrong(text, MATNET_UNKNOWN_LAW, "phase '%s' has the law '%s', which exists in Python only.",
-                            matnet_shown(phase->name).text, matnet_shown(law).text);
+                            matnet_shown(phase->name), matnet_shown(law));
     }
     code = read_law_header(text, phase, i);
     if (code == MATNET_OK) code = read_law_blocks(text, phase, i);

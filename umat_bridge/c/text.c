@@ -28,16 +28,15 @@ static int wrong_line(matnet_text *text, int line, const char *what) {
     return matnet_wrong(text, MATNET_BAD_FILE, "line %d: %s", line, what);
 }
 
-matnet_piece matnet_shown(const char *text) {
-    matnet_piece piece;
+const char *matnet_shorten(const char *text, matnet_piece *piece) {
     size_t n = 0;
-    for (; n < 40 && text[n] != '\0'; n++) piece.text[n] = text[n] >= ' ' && text[n] <= '~' ? text[n] : '?';
+    for (; n < 40 && text[n] != '\0'; n++) piece->text[n] = text[n] >= ' ' && text[n] <= '~' ? text[n] : '?';
     if (text[n] != '\0') {
-        memcpy(piece.text + n, "...", 3);
+        memcpy(piece->text + n, "...", 3);
         n += 3;
     }
-    piece.text[n] = '\0';
-    return piece;
+    piece->text[n] = '\0';
+    return piece->text;
 }
 
 /* The line after this one; lines end with '\0'. */
@@ -156,7 +155,7 @@ static int read_entry(matnet_text *text, char *line, int number) {
     for (int i = 0; i < text->n_entries; i++) {
         if (strcmp(text->entries[i].key, line) == 0) {
             return matnet_wrong(text, MATNET_BAD_FILE, "line %d: key '%s' comes twice.", number,
-                                matnet_shown(line).text);
+                                matnet_shown(line));
         }
     }
     text->entries[text->n_entries++] = (matnet_entry){line, separator + 3, 0};
@@ -178,7 +177,7 @@ static int read_block_head(matnet_text *text, char *line, int number, matnet_blo
     for (int i = 0; i < text->n_blocks; i++) {
         if (strcmp(text->blocks[i].name, name) == 0) {
             return matnet_wrong(text, MATNET_BAD_FILE, "line %d: block '%s' comes twice.", number,
-                                matnet_shown(name).text);
+                                matnet_shown(name));
         }
     }
     block->name = name;
@@ -206,7 +205,7 @@ static int read_lines(matnet_text *text, char *line, int n_lines) {
         if (code != MATNET_OK) return code;
         if (block.rows > n_lines - number) {
             return matnet_wrong(text, MATNET_BAD_FILE, "line %d: block '%s' has %d rows, but %d lines follow.", number,
-                                matnet_shown(block.name).text, block.rows, n_lines - number);
+                                matnet_shown(block.name), block.rows, n_lines - number);
         }
         block.start = next;
         for (int row = 0; row < block.rows; row++) next += strlen(next) + 1;
@@ -268,7 +267,7 @@ static int numbers(matnet_text *text, const matnet_block *block, double *reals, 
             char after = column + 1 < block->columns ? ' ' : '\0';
             if (end == NULL || *end != after) {
                 return matnet_wrong(text, MATNET_BAD_FILE, "line %d: '%s' in block '%s', expected %d %s.",
-                                    block->line + row, matnet_shown(at).text, matnet_shown(block->name).text,
+                                    block->line + row, matnet_shown(at), matnet_shown(block->name),
                                     block->columns, integers != NULL ? "integers" : "numbers");
             }
             if (integers != NULL) *integers++ = atoi(at);
@@ -288,7 +287,7 @@ int matnet_real(matnet_text *text, const char *key, double *out) {
     const char *value = matnet_take(text, key), *end = value == NULL ? NULL : past_number(value, 0);
     if (value == NULL) return matnet_wrong(text, MATNET_BAD_FILE, "header key '%s' is missing.", key);
     if (end == NULL || *end != '\0' || !isfinite(*out = real_of(value, end))) {
-        return matnet_wrong(text, MATNET_BAD_FILE, "%s = '%s' is not a number.", key, matnet_shown(value).text);
+        return matnet_wrong(text, MATNET_BAD_FILE, "%s = '%s' is not a number.", key, matnet_shown(value));
     }
     return MATNET_OK;
 }
@@ -298,7 +297,7 @@ int matnet_whole(matnet_text *text, const char *key, int most, int *out) {
     if (value == NULL) return matnet_wrong(text, MATNET_BAD_FILE, "header key '%s' is missing.", key);
     if (end == NULL || *end != '\0' || (*out = atoi(value)) > most) {
         return matnet_wrong(text, MATNET_BAD_FILE, "%s = '%s', expected a whole number from 0 to %d.", key,
-                            matnet_shown(value).text, most);
+                            matnet_shown(value), most);
     }
     return MATNET_OK;
 }
@@ -307,11 +306,11 @@ int matnet_nothing_left(matnet_text *text) {
     for (int i = 0; i < text->n_entries && !text->newer; i++) {
         const matnet_entry *entry = text->entries + i;
         if (entry->taken || strncmp(entry->key, "card.", 5) == 0) continue;
-        return matnet_wrong(text, MATNET_BAD_FILE, "unknown header key '%s'.", matnet_shown(entry->key).text);
+        return matnet_wrong(text, MATNET_BAD_FILE, "unknown header key '%s'.", matnet_shown(entry->key));
     }
     for (int i = 0; i < text->n_blocks && !text->newer; i++) {
         if (text->blocks[i].taken) continue;
-        return matnet_wrong(text, MATNET_BAD_FILE, "block '%s' is unknown.", matnet_shown(text->blocks[i].name).text);
+        return matnet_wrong(text, MATNET_BAD_FILE, "block '%s' is unknown.", matnet_shown(text->blocks[i].name));
     }
     return MATNET_OK;
 }

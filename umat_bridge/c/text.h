@@ -58,6 +58,8 @@ int matnet_nothing_left(matnet_text *text);
 typedef struct {
     char text[44];
 } matnet_piece;
-matnet_piece matnet_shown(const char *text);
+const char *matnet_shorten(const char *text, matnet_piece *piece);
+/* In a variable of the enclosing block: C99 ends the life of a function's result before another function reads it. */
+#define matnet_shown(text) matnet_shorten(text, &(matnet_piece){{0}})
 
 #endif
