@@ -34,7 +34,8 @@ typedef struct matnet_material matnet_material;
 typedef struct matnet_workspace matnet_workspace;
 
 /* Read a material. On success *material is to be given to matnet_free; otherwise it is NULL, and message (of `size`
-   bytes, may be NULL) holds a sentence that says what is wrong. `name` stands at its beginning. */
+   bytes, may be NULL) holds a sentence that says what is wrong, after a missing argument none. `name` stands at its
+   beginning. */
 int matnet_read(const char *path, matnet_material **material, char *message, size_t size);
 int matnet_read_memory(const void *bytes, size_t n_bytes, const char *name, matnet_material **material, char *message,
                        size_t size);
@@ -74,7 +75,8 @@ void matnet_workspace_free(matnet_workspace *workspace);
    Points that are not OK have NaN in stress and tangent, and their old state. Returns how many these are, or minus
    MATNET_BAD_ARGUMENT or MATNET_NO_MEMORY, nothing being filled then. Thread-safe: one workspace per thread, or
    matnet_update, which makes its own. A point's result does not depend on its neighbours; but one or two points in
-   a call take another path through the processor than larger batches, with other round-off. */
+   a call take another path through the processor than larger batches, with other round-off. The caller's floating-point
+   environment (traps, rounding) does not matter and stays as it is. */
 int matnet_update(const matnet_material *material, int n_points, const double *strain, double dt,
                   const double *temperature, const double *state_n, double *stress, double *tangent, double *state,
                   int *status);
