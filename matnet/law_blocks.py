@@ -128,12 +128,13 @@ def _plain(value: Any) -> Any:
 
 
 def _numbers(law: PhaseLaw) -> dict[str, np.ndarray]:
-    numbers = {
-        "parameters": np.asarray(law.parameters, dtype=float).reshape(-1, 1),
-        "initial_state": np.asarray(law.initial_state(), dtype=float).reshape(-1, 1),
-        "expansion": np.asarray(law.expansion, dtype=float).reshape(6, 1),
-        "stiffness": np.asarray(law.stiffness, dtype=float).reshape(6, 6),
-    }
+    with np.errstate(all="ignore"):  # overflow is named below
+        numbers = {
+            "parameters": np.asarray(law.parameters, dtype=float).reshape(-1, 1),
+            "initial_state": np.asarray(law.initial_state(), dtype=float).reshape(-1, 1),
+            "expansion": np.asarray(law.expansion, dtype=float).reshape(6, 1),
+            "stiffness": np.asarray(law.stiffness, dtype=float).reshape(6, 6),
+        }
     for name, array in numbers.items():
         if not np.isfinite(array).all():
             raise ParameterError(

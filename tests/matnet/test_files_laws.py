@@ -170,11 +170,20 @@ def test_laws_that_no_reader_knows_are_refused(tmp_path):
         two_phases().with_phases(solid=law).save(tmp_path / "a.matnet")
 
 
-def test_laws_with_infinite_numbers_are_refused_before_writing(tmp_path):
-    hardening = Swift(e0=1e-3, n=0.2, sig_y=1e308)
-    material = matnet.Material.homogeneous(J2(E=1.0, nu=0.3, hardening=hardening))
-    with pytest.raises(ParameterError, match="law 'j2': a number of its parameters is too large"):
-        material.save(tmp_path / "a.matnet")
+COPPER = {"g0": 16.0, "gammadot0": 1e-3, "n": 20.0}
+
+
+@pytest.mark.parametrize(
+    ("law", "part"),
+    [
+        (J2(E=1.0, nu=0.3, hardening=Swift(e0=1e-3, n=0.2, sig_y=1e308)), "parameters"),
+        (CrystalPlasticity(C11=168e3, C12=121e3, C44=1e308, **COPPER), "parameters|stiffness"),
+    ],
+)
+def test_laws_with_infinite_numbers_are_refused_before_writing(tmp_path, law, part):
+    tree = Network.random("imn", 1, ("a", "void"), (0.5, 0.5), 0)
+    with pytest.raises(ParameterError, match=f"law '.*': a number of its ({part}) is too large"):
+        write_network(tmp_path / "a.matnet", tree, {"a": law, "void": Void()})
     assert list(tmp_path.iterdir()) == []
 
 
