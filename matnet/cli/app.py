@@ -48,7 +48,7 @@ def run(arguments: Sequence[str]) -> int:
         return _say(wrong.format_message() + hint, EXIT_USAGE)
     except (click.Abort, KeyboardInterrupt):
         return _say(
-            "Interrupted. Outputs are untouched; run the same command again to resume.",
+            "Interrupted, outputs are untouched. Run again, fit resumes, other verbs start anew.",
             EXIT_INTERRUPTED,
         )
     except FileFormatError as unreadable:

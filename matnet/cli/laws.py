@@ -24,13 +24,15 @@ def network_and_laws(file: Path, phases_path: Path | None) -> tuple[Network, dic
     """
     from matnet.files import read_network_and_laws
     from matnet.phases import read_phases
+    from matnet.phases.toml import VOID
 
     network, laws = read_network_and_laws(file)
     if phases_path is not None:
         return network, read_phases(phases_path, network.phase_names)
     if laws is None:
+        needed = [name for name in network.phase_names if name != VOID]
         raise ParameterError(
             f"{file.name} holds no laws, expected --phases with a law for each of "
-            f"{', '.join(network.phase_names)}; see docs/phases.md."
+            f"{', '.join(needed)}; see docs/phases.md."
         )
     return network, laws

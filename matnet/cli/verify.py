@@ -168,8 +168,9 @@ def command(
     )
     if not quiet:
         steps_in_all = sum(path.n_steps for path in paths)
+        counted = "1 path" if len(paths) == 1 else f"{len(paths)} paths"
         print(
-            f"{len(paths)} paths of {steps_in_all} steps in all, each simulation in "
+            f"{counted} of {steps_in_all} steps in all, each simulation in "
             f"{memory_estimate(refined(rve, refine), laws)}.",
             file=sys.stderr,
         )

@@ -54,6 +54,13 @@ def test_bad_arguments_are_one_sentence(truss, capsys, arguments, message):
     assert not (truss / "out").exists()
 
 
+def test_laws_are_asked_for_where_there_are_none_but_not_for_the_void(truss, capsys):
+    assert run(["export", "my_truss.matnet", "--to", "c", "-o", "out"]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("Error: my_truss.matnet holds no laws, expected --phases with a law ")
+    assert "for each of solid; see docs/phases.md." in told
+
+
 def test_folder_in_use_needs_force(truss, capsys):
     base = ["export", "my_truss.matnet", "--phases", "phases.toml", "--to", "c", "-o", "out"]
     assert run(base) == 0

@@ -52,3 +52,12 @@ def test_any_entry_called_inelastic_is_shown(truss, capsys):
     truss.with_card(inelastic={"note": "made by hand"}).save("truss.matnet")
     assert run(["info", "truss.matnet"]) == 0
     assert "inelastic.note" in capsys.readouterr().out
+
+
+def test_interrupted_verb_is_exit_code_130(truss, capsys, monkeypatch):
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("matnet.files.read_network_and_laws", interrupted)
+    assert run(["info", "truss.matnet"]) == 130
+    assert "Run again, fit resumes, other verbs start anew." in capsys.readouterr().err
