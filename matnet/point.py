@@ -80,8 +80,10 @@ def drive(
         A step failed at its smallest size, or a free component has no stiffness. The error's
         ``result`` is the `Response` up to the last good point, which may be within the step.
     ParameterError
-        `tol` or `max_iterations` is out of range, or the material has no local fields.
+        `material` or `path` is something else, `tol` or `max_iterations` is out of range, or the
+        material has no local fields.
     """
+    _require_drivable(material, path)
     if not 0.0 < tol < 1.0 or max_iterations < 1:
         raise ParameterError(
             f"drive: tol = {tol:g} and max_iterations = {max_iterations}, "
@@ -104,6 +106,19 @@ def drive(
             ) from None
         record.add(now, step)
     return record.response()
+
+
+def _require_drivable(material: object, path: object) -> None:
+    if not hasattr(material, "update"):
+        raise ParameterError(
+            f"drive: material is of type {type(material).__name__}, expected a matnet.Material, "
+            "such as network.with_phases(...) or matnet.Material.homogeneous(law)."
+        )
+    if not isinstance(path, LoadPath):
+        raise ParameterError(
+            f"drive: path is of type {type(path).__name__}, expected a matnet.paths.LoadPath, "
+            "such as matnet.paths.from_text('uniaxial-11:0.02x40')."
+        )
 
 
 class _StepFailedError(Exception):

@@ -9,6 +9,7 @@ from matnet.elasticity import isotropic
 from matnet.errors import ConvergenceError, ParameterError
 from matnet.mandel import SQRT2
 from matnet.material import Material, Status, Update
+from matnet.network import Network
 from matnet.paths import LoadPath
 from matnet.phases import (
     J2,
@@ -367,3 +368,14 @@ def test_local_fields_come_with_every_step_where_asked_for():
         assert fields.summary("von_mises", "solid").largest == pytest.approx(stress)
     with pytest.raises(ParameterError, match="Cubic tells no local fields"):
         drive(Cubic(), paths.hydrostatic(), local=True)
+
+
+def test_what_cannot_be_driven_is_refused_with_what_to_pass():
+    pull = paths.uniaxial_stress("11", 0.02, steps=3)
+    network = Network.random("imn", 1, ("matrix", "fibre"), (0.6, 0.4), seed=0)
+    with pytest.raises(ParameterError, match=r"is of type Network, expected a matnet\.Material"):
+        drive(network, pull)
+    with pytest.raises(ParameterError, match=r"of type Elastic, .* matnet\.Material\.homogeneous"):
+        drive(Elastic(E=70e3, nu=0.3), pull)
+    with pytest.raises(ParameterError, match=r"path is of type str, expected a matnet\.paths"):
+        drive(PLASTIC, "uniaxial-11:0.02x40")

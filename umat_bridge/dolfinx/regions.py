@@ -87,8 +87,8 @@ def split_cells(
         return [Region(0, material, np.arange(n, dtype=np.int32), points_per_cell)]
     if not isinstance(material, Mapping) or not material:
         raise ParameterError(
-            f"material is {material!r}, expected a matnet.Material or a dictionary "
-            "{tag: material}."
+            f"material is of type {type(material).__name__}, expected a matnet.Material (such as "
+            "network.with_phases(...)) or a dictionary {tag: material} that is not empty."
         )
     for tag, law in material.items():
         if not isinstance(law, Material):

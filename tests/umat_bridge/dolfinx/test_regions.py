@@ -119,7 +119,7 @@ def test_tags_that_do_not_fit_are_one_sentence():
     faces = mesh.meshtags(domain, 2, cells, cells)
     refused("cell_tags are of dimension 2, expected tags of cells .3.", cell_tags=faces)
     refused("cell_tags came with one material", composite(), cell_tags=tags)
-    refused("material is 'steel', expected a matnet.Material or a dictionary", "steel")
+    refused("material is of type str, expected a matnet.Material .such as", "steel")
     refused("material of tag 1 is 5, expected a matnet.Material", {1: 5})
 
 
