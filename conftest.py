@@ -2,6 +2,6 @@
 
 from contextlib import suppress
 
-# dolfinx 0.5 loads its HDF5 for everybody (RTLD_GLOBAL); an h5py that comes later binds to it and fails
+# dolfinx 0.5 loads its HDF5 for everybody (RTLD_GLOBAL); a later h5py binds to it and fails
 with suppress(ImportError):
     import h5py  # noqa: F401
