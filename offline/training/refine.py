@@ -28,13 +28,14 @@ WEIGHT = 0.1  # w: stress errors are some ten times the elastic ones, and are to
 DIFFERENCE = 1e-4  # radians, or e-folds of a weight
 TRIALS = 8
 DAMPING = (1e-2, 1e-1)  # lowest, first
-SLOW = 0.01  # stop when a step lowers the loss by less than this share
+SLOW = 0.01  # stop when two steps in a row lower the loss by less than this share each
 
 
 def refine(problem: Problem, point: Point, residuals: Residuals, iterations: int) -> Iterator[Step]:
     """Accepted steps, until `iterations` or until the loss hardly falls."""
     damping = DAMPING[1]
     loss, elastic, now = _loss(problem, point, residuals)
+    slow_before = False
     for _ in range(iterations if np.isfinite(loss) else 0):
         gradient, gram = _normal_equations(problem, point)
         rows = _differences(point, residuals, now)
@@ -53,8 +54,9 @@ def refine(problem: Problem, point: Point, residuals: Residuals, iterations: int
         slow = trial_loss > (1.0 - SLOW) * loss
         point, loss, now = trial, trial_loss, there
         yield Step(point=point, loss=elastic, damping=damping)
-        if slow:
+        if slow and slow_before:  # one slow step may only mean strong damping
             return
+        slow_before = slow
         damping = max(0.25 * damping, DAMPING[0])
 
 
