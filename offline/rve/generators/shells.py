@@ -35,7 +35,7 @@ from offline.rve.generators.voxelgrid import (
 )
 from offline.rve.rve import Rve
 
-__all__ = ["FOAMS", "PLATES", "foam", "plate", "shell"]
+__all__ = ["FOAMS", "PLATES", "foam", "plate", "shell", "skin_distance"]
 
 # Miller indices of the plane families (cubic symmetry) in each plate lattice, with the convention
 # of Tancogne-Dejean et al., Advanced Materials 30, 2018, 1803334
@@ -139,8 +139,7 @@ def shell(
     field, slope = blended_distance(
         net.segments(), net.segment_radii(), blend, lattice, shape, counts
     )
-    middle = _mid_level(field, enclosed, tube_radius)
-    distance = np.abs(field - middle) / np.maximum(slope, FLATTEST)
+    distance = skin_distance(field, slope, enclosed, tube_radius)
     if volume_fraction is not None:
         distance += TAPER * joint_distance(net, lattice, shape, counts)
     return _shell_rve(distance, thickness, volume_fraction, vectors)
@@ -265,6 +264,25 @@ def foam(
     nearest, corner = wall_distances(sites, vectors / np.array(counts)[:, None], shape, counts)
     field = nearest + TAPER * corner if volume_fraction is not None else nearest
     return _shell_rve(field, thickness, volume_fraction, vectors)
+
+
+def skin_distance(
+    field: np.ndarray,
+    slope: np.ndarray,
+    enclosed: float | None = None,
+    tube_radius: float | None = None,
+) -> np.ndarray:
+    """Distance of every voxel to the mid-surface of a skin, to first order [length].
+
+    Parameters
+    ----------
+    field, slope : (n1, n2, n3)
+        The smooth minimum F and the length of its gradient, from `distance.blended_distance`.
+    enclosed, tube_radius : float, optional
+        As for `shell`.
+    """
+    middle = _mid_level(field, enclosed, tube_radius)
+    return np.asarray(np.abs(field - middle) / np.maximum(slope, FLATTEST))
 
 
 def _mid_level(field: np.ndarray, enclosed: float | None, tube_radius: float | None) -> float:

@@ -1,0 +1,1 @@
+"""Neural surrogates of the effective stiffness, their data and their training."""
