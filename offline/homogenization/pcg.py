@@ -11,15 +11,16 @@ import numpy as np
 from offline.homogenization.error_estimate import EnergyErrorEstimate
 from offline.homogenization.node_kernels import LOADS, PARTS, advance, squares
 from offline.homogenization.options import SolverOptions, Status
+from offline.homogenization.preconditioner import Preconditioner
 
-__all__ = ["Preconditioner", "Progress", "Solution", "pcg"]
+__all__ = ["FusedPreconditioner", "Preconditioner", "Progress", "Solution", "pcg"]
 
 
 FEWEST_STEPS = 5  # a warm start's first drops say little about the remainder
 Progress = Callable[[int, float], None]  # iteration, estimated relative error of C^H
 
 
-class Preconditioner(Protocol):
+class FusedPreconditioner(Protocol):
     """Applies an approximate inverse of the stiffness matrix."""
 
     def apply(self, r: np.ndarray, norm: np.ndarray) -> np.ndarray:
@@ -62,7 +63,7 @@ def norms(a: np.ndarray) -> np.ndarray:
 
 def pcg(
     operator: Any,
-    preconditioner: Preconditioner,
+    preconditioner: FusedPreconditioner,
     options: SolverOptions,
     start: np.ndarray | None = None,
     progress: Progress | None = None,
