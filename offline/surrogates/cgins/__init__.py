@@ -1,0 +1,1 @@
+"""CGiNS: a learned start for the solver, on sparse periodic grids."""
