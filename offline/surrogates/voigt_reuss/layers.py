@@ -22,6 +22,7 @@ bounds hold to `bound_tolerance` of float64. In float32 they hold to that of flo
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -89,7 +90,7 @@ class SpectralHead(nn.Module):
         if self.layer == "matrix":
             return matrix_sigmoid(symmetric_from_vector(raw, self.m))
         frame = _cayley(SKEW_LIMIT * torch.tanh(raw[..., self.m :]), self.m)
-        scaled = frame * torch.sigmoid(raw[..., None, : self.m])
+        scaled: Tensor = frame * torch.sigmoid(raw[..., None, : self.m])
         return _symmetrised(scaled @ frame.mT)
 
 
@@ -108,7 +109,8 @@ def normalised_error(target: Tensor, prediction: Tensor, range_of: Tensor | None
     difference = target - prediction
     if range_of is not None:
         difference = range_of @ difference @ range_of
-    return torch.linalg.matrix_norm(difference) / target.shape[-1] ** 0.5
+    error: Tensor = torch.linalg.matrix_norm(difference) / math.sqrt(target.shape[-1])
+    return error
 
 
 def phase_bounds(phases: Tensor, fractions: Tensor) -> tuple[Tensor, Tensor]:
@@ -223,7 +225,8 @@ def _cayley(entries: Tensor, m: int) -> Tensor:
     skew[..., rows, columns] = entries
     skew[..., columns, rows] = -entries
     unit = torch.eye(m, dtype=entries.dtype, device=entries.device)
-    return 2.0 * torch.linalg.inv(unit + skew) - unit
+    frame: Tensor = 2.0 * torch.linalg.inv(unit + skew) - unit
+    return frame
 
 
 def _symmetrised(matrix: Tensor) -> Tensor:

@@ -138,8 +138,8 @@ class SpectralGap:
         definite when it has an eigenvalue <= 0.
         """
         c = np.asarray(tensor, dtype=float)
-        limit = bound_tolerance(np.float64, self.m) if tol is None else tol
-        limit = -limit * np.linalg.eigvalsh(self.upper)[..., -1]
+        share = bound_tolerance(np.float64, self.m) if tol is None else tol
+        limit = -share * np.linalg.eigvalsh(self.upper)[..., -1]
         return {
             "voigt": np.asarray(np.linalg.eigvalsh(self.upper - c)[..., 0] < limit),
             "reuss": np.asarray(np.linalg.eigvalsh(c - self.lower)[..., 0] < limit),
@@ -181,7 +181,7 @@ def bound_tolerance(dtype: Any, m: int) -> float:
     :math:`\lVert L \rVert^2 \le \lVert C_V \rVert`, and an eigenvalue solver that checks the result
     adds a few more: :math:`8\, m^{3/2} eps` covers them with twice the room.
     """
-    return 8.0 * m**1.5 * float(np.finfo(dtype).eps)
+    return float(8.0 * m**1.5 * np.finfo(dtype).eps)
 
 
 def _factorise(upper: np.ndarray, gap: np.ndarray, rtol: float) -> SpectralGap:
