@@ -40,7 +40,8 @@ class TrainingTask(Protocol):
 
         `module` may be a wrapper for several processes: call it, do not reach into it. Tensors
         are made on the device of its parameters. `learning_rate` is that of this step, for
-        penalties tied to it.
+        penalties tied to it. With mixed precision this runs under autocast: parts that need all
+        digits, such as a solver, switch it off for themselves.
         """
         ...
 
@@ -52,5 +53,8 @@ class TrainingTask(Protocol):
         ...
 
     def card(self) -> dict[str, Any]:
-        """What the weights' card says of data and architecture; JSON values."""
+        """What the weights' card says: ``kind``, ``config``, data; JSON values.
+
+        A run is taken up again only by a task with an equal card.
+        """
         ...
