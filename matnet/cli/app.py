@@ -21,6 +21,7 @@ VERBS = {
     "drive": ("matnet.cli.drive", "Drive a material along a strain or stress path."),
     "reference": ("matnet.cli.reference", "Drive a cell with all voxels resolved."),
     "verify": ("matnet.cli.verify", "Judge a network by full-field simulation of its cell."),
+    "surrogate": ("matnet.cli.surrogate", "Train and use neural surrogates."),
     "export": ("matnet.cli.export", "Sources and decks for CalculiX, Abaqus, LS-DYNA or C."),
 }
 
@@ -48,7 +49,8 @@ def run(arguments: Sequence[str]) -> int:
         return _say(wrong.format_message() + hint, EXIT_USAGE)
     except (click.Abort, KeyboardInterrupt):
         return _say(
-            "Interrupted, outputs are untouched. Run again, fit resumes, other verbs start anew.",
+            "Interrupted, outputs are untouched. Run again: fit and surrogate train resume, "
+            "other verbs start anew.",
             EXIT_INTERRUPTED,
         )
     except FileFormatError as unreadable:

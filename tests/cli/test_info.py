@@ -60,4 +60,5 @@ def test_interrupted_verb_is_exit_code_130(truss, capsys, monkeypatch):
 
     monkeypatch.setattr("matnet.files.read_network_and_laws", interrupted)
     assert run(["info", "truss.matnet"]) == 130
-    assert "Run again, fit resumes, other verbs start anew." in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "Run again: fit and surrogate train resume, other verbs start anew." in told

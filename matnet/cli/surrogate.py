@@ -1,0 +1,16 @@
+"""`matnet surrogate`: train and use neural networks that predict displacements of cells."""
+
+from __future__ import annotations
+
+import click
+
+from matnet.cli.verbs import Verbs
+
+VERBS = {
+    "train": ("matnet.cli.surrogate_train", "Train a surrogate on a family of cells."),
+}
+
+
+@click.command("surrogate", cls=Verbs, verbs=VERBS)
+def command() -> None:
+    """Train and use neural surrogates of the effective stiffness."""
