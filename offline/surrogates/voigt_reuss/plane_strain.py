@@ -19,7 +19,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
 
-import ducc0
+import ducc0  # type: ignore[import-not-found]
 import numpy as np
 from numba import njit
 
@@ -269,7 +269,7 @@ def homogenize_images(
 
 
 def _chunk(images: np.ndarray, phases: np.ndarray, tol: float) -> np.ndarray:
-    solver = PlaneStrainSolver(images.shape[1:], phases)
+    solver = PlaneStrainSolver((images.shape[1], images.shape[2]), phases)
     return np.stack([solver.solve(image, tol).stiffness for image in images])
 
 
