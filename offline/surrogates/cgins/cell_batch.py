@@ -15,9 +15,10 @@ from matnet.mandel import rotate_stiffness
 from offline.homogenization.grid import CORNERS, HexGrid
 from offline.homogenization.solver import checked_stiffnesses
 from offline.rve.rve import Rve
+from offline.surrogates.cgins.elements import ElementSet
 from offline.surrogates.cgins.galerkin import CoarseOperator, coarse_operator
 from offline.surrogates.cgins.sparse_grid import SparseGrid
-from offline.surrogates.cgins.stiffness import ElementTable, StiffnessOperator
+from offline.surrogates.cgins.stiffness import MaterialTable, StiffnessOperator
 from offline.surrogates.cgins.transfer import Transfer, coarsen
 
 __all__ = ["UPPER", "CellBatch"]
@@ -98,29 +99,28 @@ class CellBatch:
         parts = [_CellArrays.of(rve, stiffnesses, soft) for rve, stiffnesses in cells]
         active = torch.from_numpy(np.stack([part.active for part in parts])).to(device)
         grid = SparseGrid.of(_nodes_of(active))
-        table = _element_table(grid, active, parts, device, dtype)
-        fine = StiffnessOperator(grid, table)
+        fine = StiffnessOperator(*_element_tables(grid, parts, device, dtype))
         grids, transfers = [grid], []
         operators: list[StiffnessOperator | CoarseOperator] = [fine]
         loads = [fine.load]
         for _ in range(levels - 1):
             coarse, transfer = coarsen(grids[-1])
-            operators.append(coarse_operator(operators[-1], transfer, coarse))
+            operators.append(coarse_operator(operators[-1], coarse))
             loads.append(transfer.restrict(loads[-1]))
             grids.append(coarse)
             transfers.append(transfer)
         scale = torch.tensor([part.scale for part in parts], dtype=dtype, device=device)
-        weight = table.density * table.solid[table.material]
+        weight = fine.elements.density * fine.materials.solid[fine.elements.material]
         return cls(
             grids=tuple(grids),
             transfers=tuple(transfers),
             operators=tuple(operators),
             loads=tuple(loads),
-            solid=fine.at_nodes((weight > 0).to(dtype)[:, None])[:, 0] > 0,
+            solid=fine.elements.at_nodes((weight > 0).to(dtype)[:, None])[:, 0] > 0,
             node_stiffness=_node_stiffness(fine, weight) / grid.spread(scale)[:, None],
             scale=scale,
             mean_stiffness=fine.mean_stiffness(include_soft=False),
-            volume=table.volume,
+            volume=fine.materials.volume,
         )
 
     @property
@@ -208,44 +208,42 @@ def _nodes_of(voxels: Tensor) -> Tensor:
     return voxels
 
 
-def _element_table(
+def _element_tables(
     grid: SparseGrid,
-    active: Tensor,
     parts: Sequence[_CellArrays],
     device: torch.device | str,
     dtype: torch.dtype,
-) -> ElementTable:
-    """Elements sorted by cell and material, so that each material is one run of rows."""
-    sizes = np.array([len(part.stiffness) for part in parts])
-    first = np.concatenate([[0], np.cumsum(sizes)])
-    material = np.concatenate(
-        [(part.material[part.active] + n).ravel() for part, n in zip(parts, first, strict=False)]
-    )
-    density = np.concatenate([part.density[part.active] for part in parts])
-    voxels = np.concatenate([np.flatnonzero(part.active) for part in parts])
-    sample = np.repeat(np.arange(len(parts)), [int(part.active.sum()) for part in parts])
-    order = np.argsort(material, kind="stable")
-    is_solid = np.concatenate([np.arange(n) < n - 1 for n in sizes])
-    index = np.stack(np.unravel_index(voxels[order], grid.shape), axis=1)
-    corners = torch.from_numpy(index[:, None, :] + CORNERS).to(device)
-    rows = grid.rows(torch.from_numpy(sample[order]).to(device)[:, None], corners)
+) -> tuple[ElementSet, MaterialTable]:
+    """The active voxels, cell by cell in the order of their flat numbers, and their materials."""
+    sizes = [len(part.stiffness) for part in parts]
+    first = np.cumsum([0, *sizes[:-1]])
+    voxels = [np.flatnonzero(part.active) for part in parts]
+    sample = np.repeat(np.arange(len(parts)), [len(v) for v in voxels])
+    index = np.stack(np.unravel_index(np.concatenate(voxels), grid.shape), axis=1)
 
-    def tensor(arrays: Any) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(arrays)).to(device, dtype)
+    def tensor(arrays: Any, kind: torch.dtype = dtype) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(arrays)).to(device, kind)
 
-    return ElementTable(
-        nodes=rows,
-        material=torch.from_numpy(material[order]).to(device),
-        density=tensor(density[order]),
-        runs=tuple(np.concatenate([[0], np.cumsum(np.bincount(material, minlength=first[-1]))])),
-        solid=torch.from_numpy(is_solid).to(device),
-        cell=torch.from_numpy(np.repeat(np.arange(len(parts)), sizes)).to(device),
-        stiffness=tensor(np.concatenate([part.stiffness for part in parts])),
+    corners = tensor(index[:, None, :] + CORNERS, torch.int64)
+    stiffness = np.concatenate([part.stiffness for part in parts])
+    material = [p.material[p.active] + n for p, n in zip(parts, first, strict=True)]
+    elements = ElementSet(
+        grid=grid,
+        nodes=grid.rows(tensor(sample, torch.int64)[:, None], corners),
+        material=tensor(np.concatenate(material), torch.int64),
+        density=tensor(np.concatenate([part.density[part.active] for part in parts])),
         ke=tensor(np.concatenate([p.grid.element_stiffness(p.stiffness) for p in parts])),
+    )
+    materials = MaterialTable(
+        stiffness=tensor(stiffness),
         fe=tensor(np.concatenate([p.grid.element_load(p.stiffness) for p in parts])),
+        solid=tensor(np.concatenate([np.arange(n) < n - 1 for n in sizes]), torch.bool),
+        cell=tensor(np.repeat(np.arange(len(parts)), sizes), torch.int64),
         macro=tensor(np.stack([_macro_displacement(part.grid) for part in parts])),
         volume=tensor(np.array([part.grid.volume for part in parts])),
+        voxel=tensor(np.concatenate(voxels), torch.int64),
     )
+    return elements, materials
 
 
 def _macro_displacement(grid: HexGrid) -> np.ndarray:
@@ -259,6 +257,6 @@ def _macro_displacement(grid: HexGrid) -> np.ndarray:
 
 
 def _node_stiffness(operator: StiffnessOperator, weight: Tensor) -> Tensor:
-    table = operator.table
-    entries = table.stiffness[:, UPPER[0], UPPER[1]][table.material]
-    return operator.at_nodes(weight[:, None] * entries) / 8.0
+    entries = operator.materials.stiffness[:, UPPER[0], UPPER[1]]
+    per_element = weight[:, None] * entries[operator.elements.material]
+    return operator.elements.at_nodes(per_element) / 8.0

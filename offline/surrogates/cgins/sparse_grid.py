@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from itertools import product
+from functools import cached_property
+from itertools import pairwise, product
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,6 +16,7 @@ __all__ = ["OFFSETS", "SparseGrid"]
 
 # The 27 neighbours of a node, itself in the middle (number 13).
 OFFSETS: tuple[tuple[int, int, int], ...] = tuple(product((-1, 0, 1), repeat=3))  # type: ignore[arg-type]
+PIECE = 1024  # nodes that a compiled loop handles together
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,6 +96,27 @@ class SparseGrid:
         """Where the tables live."""
         return self.sample.device
 
+    @cached_property
+    def slices(self) -> tuple[tuple[int, int], ...]:
+        """First and stop row of each cell."""
+        return tuple(pairwise(self.offsets.tolist()))
+
+    @cached_property
+    def pieces(self) -> np.ndarray:
+        """First row, stop row and cell (n_pieces, 3) of the pieces of work of compiled loops."""
+        return np.array(
+            [
+                (start, min(start + PIECE, stop), cell)
+                for cell, (first, stop) in enumerate(self.slices)
+                for start in range(first, stop, PIECE)
+            ]
+        )
+
+    @cached_property
+    def compiled_neighbours(self) -> np.ndarray:
+        """`neighbours` (N, 27) as int32 for compiled loops."""
+        return self.neighbours.to(torch.int32).cpu().numpy()
+
     def index(self) -> Tensor:
         """Grid position (N, 3) int64 of each node."""
         _, n2, n3 = self.shape
@@ -125,8 +149,7 @@ class SparseGrid:
 
     def sum(self, x: Tensor) -> Tensor:
         """Sum (n_cells, ...) of `x` (N, ...) over the nodes of each cell."""
-        parts = torch.split(x, (self.offsets[1:] - self.offsets[:-1]).tolist())
-        return torch.stack([part.sum(0) for part in parts])
+        return torch.stack([x[start:stop].sum(0) for start, stop in self.slices])
 
     def spread(self, v: Tensor) -> Tensor:
         """Give each node its cell's row of `v` (n_cells, ...): (N, ...)."""

@@ -1,126 +1,90 @@
-"""The stiffness operator of a batch of sparse cells, differentiable."""
+"""Stiffness operators of a batch of sparse cells, differentiable."""
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
-from offline.homogenization.grid import CORNERS
-from offline.surrogates.cgins.sparse_grid import OFFSETS, SparseGrid
+from matnet.errors import ParameterError
+from offline.surrogates.cgins import stencil_kernels
+from offline.surrogates.cgins.elements import ElementSet, Stencil
+from offline.surrogates.cgins.sparse_grid import SparseGrid
 
-__all__ = ["ElementTable", "StiffnessOperator", "to_displacement"]
+__all__ = ["ENGINES", "ElementOperator", "MaterialTable", "StiffnessOperator", "to_displacement"]
+
+Engine = Literal["stencil", "elements", "assembled"]
+ENGINES: tuple[Engine, ...] = ("stencil", "elements", "assembled")
+ASSEMBLED_NODES = 64**3  # up to here a GPU multiplies with the assembled matrix (METHODS 2)
 
 
-@dataclass(frozen=True, eq=False)
-class ElementTable:
-    """Elements of a batch: where they are and which material of the table they have.
+class ElementOperator:
+    """K of a set of trilinear elements, symmetric: u -> K u on fields (N, 3, 6).
 
-    Attributes
+    Three ways give the same product. ``stencil`` reads compiled loops over the 27 neighbours of a
+    node from blocks that nodes with equal surroundings share; ``elements`` gathers, multiplies and
+    sums element by element with torch; ``assembled`` is a sparse matrix in compressed rows.
+
+    Parameters
     ----------
-    nodes : (E, 8) int64
-        Rows of an element's nodes, in the order of `offline.homogenization.grid.CORNERS`.
-    material : (E,) int64
-        Row of the tables below; ascending.
-    density : (E,)
-        Factor on the stiffness.
-    runs : (M + 1,) ints
-        Elements of material m are ``runs[m]`` to ``runs[m + 1]``.
-    solid : (M,) bool
-        False for padding.
-    cell : (M,) int64
-        Cell that the material belongs to.
-    stiffness, ke, fe : (M, 6, 6), (M, 24, 24), (M, 24, 6)
-    macro : (n_cells, 24, 6)
-        Displacements of an element's nodes under the unit strains, mean zero.
-    volume : (n_cells,)
+    elements : ElementSet
+    engine : {"stencil", "elements", "assembled"}, optional
+        Default: ``stencil`` on the CPU; elsewhere ``assembled`` up to 64^3 nodes, then ``elements``.
+
+    Raises
+    ------
+    ParameterError
+        The engine is unknown, or ``stencil`` is asked for on another device than the CPU.
     """
 
-    nodes: Tensor
-    material: Tensor
-    density: Tensor
-    runs: tuple[int, ...]
-    solid: Tensor
-    cell: Tensor
-    stiffness: Tensor
-    ke: Tensor
-    fe: Tensor
-    macro: Tensor
-    volume: Tensor
-
-
-class StiffnessOperator:
-    """K of trilinear hexahedra over the active voxels of every cell; symmetric.
-
-    Attributes
-    ----------
-    grid : SparseGrid
-    table : ElementTable
-    elements : (N, 8) int64
-        Element that has the node as its corner a; E where there is none.
-    """
-
-    def __init__(self, grid: SparseGrid, table: ElementTable) -> None:
-        self.grid, self.table = grid, table
-        self.elements = _elements_around(grid, table)
-
-    @property
-    def n_elements(self) -> int:
-        """Active voxels of all cells."""
-        return int(self.table.nodes.shape[0])
+    def __init__(self, elements: ElementSet, engine: Engine | None = None) -> None:
+        on_cpu = elements.ke.device.type == "cpu"
+        if engine is None:
+            small = elements.grid.n_nodes <= ASSEMBLED_NODES
+            engine = "stencil" if on_cpu else "assembled" if small else "elements"
+        if engine not in ENGINES or (engine == "stencil" and not on_cpu):
+            raise ParameterError(
+                f"engine '{engine}' on device {elements.ke.device} is not known, expected one of "
+                f"{', '.join(ENGINES)}, where stencil needs the CPU."
+            )
+        self.elements, self.grid, self.engine = elements, elements.grid, engine
 
     @property
     def dtype(self) -> torch.dtype:
         """Of the matrices."""
-        return self.table.ke.dtype
+        return self.elements.ke.dtype
 
     def apply(self, u: Tensor) -> Tensor:
-        """K u (N, 3, 6) of `u` (N, 3, 6)."""
+        """K u (N, 3, 6) of `u` (N, 3, 6); its derivative is the same product."""
         result = _Apply.apply(u, self)
         assert isinstance(result, Tensor)
         return result
 
     def product(self, u: Tensor) -> Tensor:
         """K u without a record for differentiation."""
-        local = self._times_matrices(u.reshape(-1, 18)[self.table.nodes].reshape(-1, 24, 6))
-        forces = local.reshape(-1, 8, 18)
-        padded = torch.cat([forces, forces.new_zeros(1, 8, 18)])
-        result = sum(padded[self.elements[:, a], a] for a in range(8))
-        assert isinstance(result, Tensor)
-        return result.reshape(-1, 3, 6)
-
-    def _times_matrices(self, local: Tensor) -> Tensor:
-        runs = self.table.runs
-        parts = [
-            torch.matmul(self.table.ke[m], local[runs[m] : runs[m + 1]])
-            for m in range(len(runs) - 1)
-        ]
-        return torch.cat(parts) * self.table.density[:, None, None]
-
-    def at_nodes(self, values: Tensor) -> Tensor:
-        """Sum (N, C) over the elements around each node of `values` (E, C)."""
-        padded = torch.cat([values, values.new_zeros(1, values.shape[1])])
-        result = sum(padded[self.elements[:, a]] for a in range(8))
-        assert isinstance(result, Tensor)
-        return result
+        if self.engine == "stencil":
+            return _compiled_product(self.compiled, u)
+        if self.engine == "assembled":
+            return torch.mm(self.matrix, u.reshape(-1, u.shape[2])).reshape(u.shape)
+        return self._element_product(u)
 
     @cached_property
-    def load(self) -> Tensor:
-        """f (N, 3, 6): forces of the unit macro strains, Mandel order."""
-        table = self.table
-        fe = (table.fe[table.material] * table.density[:, None, None]).reshape(-1, 8, 18)
-        padded = torch.cat([fe, fe.new_zeros(1, 8, 18)])
-        result = sum(padded[self.elements[:, a], a] for a in range(8))
-        assert isinstance(result, Tensor)
-        return result.reshape(-1, 3, 6)
+    def stencil(self) -> Stencil:
+        """Blocks towards the neighbours."""
+        return self.elements.stencil()
 
     @cached_property
     def block_diagonal(self) -> Tensor:
         """The 3x3 blocks (N, 3, 3) on the diagonal of K."""
-        return self.stencil[:, 13]
+        return self.stencil.diagonal_blocks()
 
     @cached_property
     def diagonal(self) -> Tensor:
@@ -128,90 +92,282 @@ class StiffnessOperator:
         return torch.diagonal(self.block_diagonal, dim1=1, dim2=2).contiguous()
 
     @cached_property
-    def stencil(self) -> Tensor:
-        """Blocks (N, 27, 3, 3) of K towards the neighbours in the order of `OFFSETS`."""
-        table = self.table
-        density = torch.cat([table.density, table.density.new_zeros(1)])
-        material = torch.cat([table.material, table.material.new_zeros(1)])
-        result = table.ke.new_zeros(self.grid.n_nodes, 27, 3, 3)
-        for a in range(8):
-            around = self.elements[:, a]
-            weight, kind = density[around, None, None], material[around]
-            for c in range(8):
-                blocks = table.ke[:, 3 * a : 3 * a + 3, 3 * c : 3 * c + 3]
-                o = OFFSETS.index(tuple(int(n) for n in CORNERS[c] - CORNERS[a]))  # type: ignore[arg-type]
-                result[:, o] += weight * blocks[kind]
-        return result
+    def matrix(self) -> Tensor:
+        """K (3N, 3N) in compressed sparse rows."""
+        n = self.grid.n_nodes
+        blocks = self.stencil.expanded()
+        row, number = (self.grid.neighbours < n).nonzero(as_tuple=True)
+        column = self.grid.neighbours[row, number]
+        three = torch.arange(3, device=row.device)
+        rows = (3 * row[:, None, None] + three[:, None]).expand(-1, 3, 3)
+        columns = (3 * column[:, None, None] + three).expand(-1, 3, 3)
+        index = torch.stack([rows.reshape(-1), columns.reshape(-1)])
+        values = blocks[row, number].reshape(-1)
+        size = (3 * n, 3 * n)
+        with _quiet_sparse():
+            matrix = torch.sparse_coo_tensor(index, values, size, check_invariants=False)
+            return matrix.coalesce().to_sparse_csr()
+
+    @cached_property
+    def compiled(self) -> Compiled:
+        """What the compiled loops read; on the CPU."""
+        return Compiled.of(self.grid, self.stencil)
+
+    @cached_property
+    def _runs(self) -> tuple[Tensor, list[int]]:
+        """Elements in the order of their matrices, and where each matrix begins."""
+        material = self.elements.material
+        order = torch.argsort(material, stable=True)
+        counts = torch.bincount(material, minlength=len(self.elements.ke))
+        return order, [0, *counts.cumsum(0).tolist()]
+
+    def _element_product(self, u: Tensor) -> Tensor:
+        elements = self.elements
+        local = u.reshape(len(u), -1)[elements.nodes].reshape(len(elements.nodes), 24, -1)
+        if len(elements.ke) < 256:  # one product for each matrix, else one for each element
+            order, runs = self._runs
+            forces = torch.empty_like(local)
+            for m, ke in enumerate(elements.ke):
+                some = order[runs[m] : runs[m + 1]]
+                forces[some] = torch.matmul(ke, local[some])
+        else:
+            forces = torch.bmm(elements.ke[elements.material], local)
+        forces = forces * elements.density[:, None, None]
+        return elements.scattered(forces.reshape(len(local), 8, -1)).reshape(u.shape)
+
+
+@dataclass(frozen=True, eq=False)
+class Compiled:
+    """Arrays of an operator for the loops of `stencil_kernels`.
+
+    Attributes
+    ----------
+    neighbours : (N, 27) int32
+    pattern : (N,) int32
+    blocks : (U, 27, 9)
+    """
+
+    neighbours: np.ndarray
+    pattern: np.ndarray
+    blocks: np.ndarray
+
+    @classmethod
+    def of(cls, grid: SparseGrid, stencil: Stencil) -> Compiled:
+        """From torch tensors on the CPU."""
+        return cls(
+            grid.compiled_neighbours,
+            stencil.pattern.numpy(),
+            stencil.blocks.reshape(-1, 27, 9).numpy(),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class MaterialTable:
+    """Materials of a batch; the rows belong to ``ElementSet.ke``.
+
+    Attributes
+    ----------
+    stiffness : (M, 6, 6)
+        In the frame of the cell [stress unit].
+    fe : (M, 24, 6)
+        Nodal forces of an element under the unit strains.
+    solid : (M,) bool
+        False for padding.
+    cell : (M,) int64
+        Cell that the material belongs to.
+    macro : (n_cells, 24, 6)
+        Displacements of an element's nodes under the unit strains, mean zero [length].
+    volume : (n_cells,)
+        Of the cells [length cubed].
+    voxel : (E,) int64
+        Flat voxel number of each element in its cell.
+    """
+
+    stiffness: Tensor
+    fe: Tensor
+    solid: Tensor
+    cell: Tensor
+    macro: Tensor
+    volume: Tensor
+    voxel: Tensor
+
+
+class StiffnessOperator(ElementOperator):
+    """The operator of the voxels themselves, with loads and effective stiffness.
+
+    Parameters
+    ----------
+    elements : ElementSet
+    materials : MaterialTable
+    engine : {"stencil", "elements", "assembled"}, optional
+    """
+
+    def __init__(
+        self, elements: ElementSet, materials: MaterialTable, engine: Engine | None = None
+    ) -> None:
+        super().__init__(elements, engine)
+        self.materials = materials
+
+    @cached_property
+    def load(self) -> Tensor:
+        """f (N, 3, 6): forces of the unit macro strains, Mandel order."""
+        return self._forces(self.materials.fe)
+
+    @cached_property
+    def solid_load(self) -> Tensor:
+        """f (N, 3, 6) without the padding."""
+        return self._forces(self.materials.fe * self.materials.solid[:, None, None])
+
+    @cached_property
+    def solid_part(self) -> ElementOperator:
+        """K without the padding."""
+        weight = self.materials.solid.to(self.dtype)
+        if bool(weight.all()):
+            return self
+        elements = self.elements
+        part = ElementOperator(
+            ElementSet(
+                self.grid,
+                elements.nodes,
+                elements.material,
+                elements.density,
+                elements.ke * weight[:, None, None],
+            ),
+            self.engine,
+        )
+        part.elements.__dict__.update(
+            {name: getattr(elements, name) for name in ("around", "_patterns")}
+        )
+        return part
 
     def mean_stiffness(self, include_soft: bool = False) -> Tensor:
         """Volume mean (n_cells, 6, 6) of the stiffness [stress unit]."""
-        table = self.table
-        n_voxels = self.grid.shape[0] * self.grid.shape[1] * self.grid.shape[2]
-        per_material = table.density.new_zeros(len(table.solid))
-        per_material.index_add_(0, table.material, table.density)
+        materials, elements = self.materials, self.elements
+        count = torch.zeros(len(materials.solid), dtype=torch.float64, device=elements.ke.device)
+        count.index_add_(0, elements.material, elements.density.to(torch.float64))
         if not include_soft:
-            per_material = per_material * table.solid
-        result = table.stiffness.new_zeros(self.grid.n_cells, 6, 6)
-        weighted = per_material[:, None, None] * table.stiffness / n_voxels
-        return result.index_add(0, table.cell, weighted)
+            count = count * materials.solid
+        n_voxels = self.grid.shape[0] * self.grid.shape[1] * self.grid.shape[2]
+        weighted = (count / n_voxels)[:, None, None].to(self.dtype) * materials.stiffness
+        result = weighted.new_zeros(self.grid.n_cells, 6, 6)
+        return result.index_add(0, materials.cell, weighted)
 
     def effective(self, u: Tensor, include_soft: bool = False) -> Tensor:
-        r"""C^H (n_cells, 6, 6) of fluctuations `u` (N, 3, 6), in energy form.
+        r"""C^H (n_cells, 6, 6) of fluctuations `u` (N, 3, 6), in energy form; differentiable.
 
         .. math:: C_{kl} = \frac1{|Y|} \int (e_k - B u_k)^T C (e_l - B u_l)
+                  = \bar C_{kl} - \frac1{|Y|} (u_k \cdot f_l + u_l \cdot f_k - u_k \cdot K u_l)
 
-        Hence symmetric and not below the exact one. Differentiable.
+        Hence symmetric and, up to rounding, not below the exact one. Sums run in double precision.
         """
-        table = self.table
-        local = u.reshape(-1, 18)[table.nodes].reshape(-1, 8, 3, 6)
-        local = (local - local.mean(1, keepdim=True)).reshape(-1, 24, 6)
-        cells: list[Any] = [u.new_zeros(6, 6) for _ in range(self.grid.n_cells)]
-        for m, (cell, solid) in enumerate(
-            zip(table.cell.tolist(), table.solid.tolist(), strict=True)
-        ):
-            rows = slice(table.runs[m], table.runs[m + 1])
-            if rows.start == rows.stop or not (solid or include_soft):
-                continue
-            v = table.macro[cell] - local[rows]
-            stress = torch.matmul(table.ke[m], v) * table.density[rows, None, None]
-            cells[cell] = cells[cell] + v.reshape(-1, 6).T @ stress.reshape(-1, 6)
-        result = torch.stack(cells) / table.volume[:, None, None]
-        return 0.5 * (result + result.transpose(1, 2))
+        operator = self if include_soft else self.solid_part
+        f = self.load if include_soft else self.solid_load
+        work = _Work.apply(u, f, operator)
+        assert isinstance(work, Tensor)
+        mean = self.mean_stiffness(include_soft)
+        return mean - work / self.materials.volume[:, None, None]
 
     def energy(self, u: Tensor) -> Tensor:
-        """`effective` with the padding, whose minimum over u is where K u = f."""
+        """`effective` with the padding, whose smallest value is where K u = f."""
         return self.effective(u, include_soft=True)
+
+    def element_energies(self, u: Tensor) -> Tensor:
+        r"""Energies (E, 6, 6) of the elements at density 1, per volume of their cell.
+
+        With the padding they sum to `energy` where all densities are 1; at the solution they are
+        the derivatives of C^H by the elements' densities, because C^H is stationary in u.
+        """
+        elements, materials = self.elements, self.materials
+        cell = materials.cell[elements.material]
+        local = u.detach().reshape(-1, 18)[elements.nodes].reshape(-1, 8, 3, 6)
+        local = (local - local.mean(1, keepdim=True)).reshape(-1, 24, 6)
+        strain = materials.macro[cell] - local
+        order, runs = self._runs
+        stress = torch.empty_like(strain)
+        for m, ke in enumerate(elements.ke):
+            some = order[runs[m] : runs[m + 1]]
+            stress[some] = torch.matmul(ke, strain[some])
+        energies = torch.bmm(strain.transpose(1, 2), stress)
+        return energies / materials.volume[cell][:, None, None]
+
+    def _forces(self, fe: Tensor) -> Tensor:
+        elements = self.elements
+        forces = fe.reshape(-1, 8, 18)[elements.material] * elements.density[:, None, None]
+        return elements.scattered(forces).reshape(-1, 3, 6)
+
+
+def _compiled_product(compiled: Compiled, u: Tensor) -> Tensor:
+    array = u.detach().reshape(-1, 18).contiguous().numpy()
+    wide = np.zeros((len(array) + 1, stencil_kernels.WIDTH), array.dtype)
+    stencil_kernels.widen(array, wide)
+    out = np.empty_like(array)
+    stencil_kernels.stencil_product(
+        wide, compiled.neighbours, compiled.pattern, compiled.blocks, out
+    )
+    return torch.from_numpy(out).reshape(u.shape)
+
+
+@contextmanager
+def _quiet_sparse() -> Iterator[None]:
+    """Without torch's notes at the first sparse matrix: a young interface, unchecked indices."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta state")
+        warnings.filterwarnings("ignore", message="Sparse invariant checks")
+        yield
 
 
 class _Apply(torch.autograd.Function):
     """Product with a symmetric operator: its derivative is the same product."""
 
     @staticmethod
-    def forward(ctx: Any, u: Tensor, operator: Any) -> Tensor:
+    def forward(ctx: Any, u: Tensor, operator: ElementOperator) -> Tensor:
         ctx.operator = operator
-        return operator.product(u)  # type: ignore[no-any-return]
+        return operator.product(u)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
         return _Apply.apply(gradient, ctx.operator), None
 
 
-def _elements_around(grid: SparseGrid, table: ElementTable) -> Tensor:
-    """Element (N, 8) that has each node as corner a; E where there is none."""
-    n = table.nodes.shape[0]
-    result = torch.full((grid.n_nodes, 8), n, dtype=torch.int64, device=grid.device)
-    numbers = torch.arange(n, device=grid.device)
-    for a in range(8):
-        result[table.nodes[:, a], a] = numbers
-    return result
+class _Work(torch.autograd.Function):
+    """u_k . f_l + u_l . f_k - u_k . K u_l (n_cells, 6, 6) with one product for value and slope."""
+
+    @staticmethod
+    def forward(ctx: Any, u: Tensor, f: Tensor, operator: ElementOperator) -> Tensor:
+        residual = f - operator.product(u.detach())
+        ctx.save_for_backward(residual)
+        ctx.grid = operator.grid
+        work = _pairs(u.detach(), residual + f, operator.grid)  # u_k . (2 f - K u)_l
+        return (0.5 * (work + work.transpose(1, 2))).to(u.dtype)
+
+    @staticmethod
+    @once_differentiable  # type: ignore[misc]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
+        (residual,) = ctx.saved_tensors
+        both = (gradient + gradient.transpose(1, 2)).to(residual.dtype)
+        parts = [
+            torch.matmul(residual[start:stop], both[cell])
+            for cell, (start, stop) in enumerate(ctx.grid.slices)
+        ]
+        return torch.cat(parts), None, None
 
 
-def to_displacement(u: Tensor, grid: SparseGrid) -> Any:
-    """Numpy array (n_cells, 6, n1, n2, n3, 3) of fluctuations `u` (N, 3, 6), zero elsewhere.
+def _pairs(x: Tensor, y: Tensor, grid: SparseGrid) -> Tensor:
+    """Products x_k . y_l (n_cells, 6, 6) in double precision."""
+    parts = [
+        x[start:stop].reshape(-1, 6).double().T @ y[start:stop].reshape(-1, 6).double()
+        for start, stop in grid.slices
+    ]
+    return torch.stack(parts)
 
-    What ``homogenize(start=...)`` takes, cell by cell.
+
+def to_displacement(u: Tensor, grid: SparseGrid) -> np.ndarray:
+    """Array (n_cells, 6, n1, n2, n3, 3) of fluctuations `u` (N, 3, 6), zero at other nodes.
+
+    Row by row what ``homogenize(start=...)`` takes.
     """
     n1, n2, n3 = grid.shape
     result = u.new_zeros(grid.n_cells, n1 * n2 * n3, 3, 6)
     result[grid.sample, grid.node] = u.detach()
-    return result.permute(0, 3, 1, 2).reshape(grid.n_cells, 6, n1, n2, n3, 3).cpu().numpy()
+    array = result.permute(0, 3, 1, 2).reshape(grid.n_cells, 6, n1, n2, n3, 3).cpu().numpy()
+    return np.asarray(array)
