@@ -38,12 +38,15 @@ class LineTask:
     def batches(self, epoch, rank, world, start=0):
         return self.cells.batches(epoch, rank, world, start)
 
-    def loss(self, module, batch, learning_rate):
-        x = torch.tensor([[sample.volume_fraction] for sample in batch])
+    def prepare(self, batch, device):
+        return torch.tensor([[sample.volume_fraction] for sample in batch], device=device)
+
+    def loss(self, module, x, learning_rate):
         return {"loss": ((module(x) - self.line.slope * x) ** 2).mean()}
 
     def validate(self, module):
-        losses = [self.loss(module, batch, 0.0)["loss"] for batch in self.unseen.all_in_order()]
+        x = [self.prepare(batch, "cpu") for batch in self.unseen.all_in_order()]
+        losses = [self.loss(module, part, 0.0)["loss"] for part in x]
         return {"validation": float(torch.stack(losses).mean())}
 
     def card(self):

@@ -15,6 +15,7 @@ import torch
 import matnet
 from matnet.errors import ConvergenceError
 from offline.surrogates import weights
+from offline.surrogates.training.ahead import ahead
 from offline.surrogates.training.checkpoint import RunState, read_checkpoint, write_checkpoint
 from offline.surrogates.training.distributed import Group, process_group
 from offline.surrogates.training.interrupt import Interruption
@@ -124,8 +125,10 @@ class _Run:
     def _run_epoch(self, interruption: Interruption, report: Report) -> None:
         state, group = self.state, self.group
         batches = self.task.batches(state.epoch, group.rank, group.world, state.done)
+        wanted = itertools.islice(batches, self.steps - state.done)
+        ready = ahead(lambda batch: self.task.prepare(batch, group.device), wanted)
         self.module.train()
-        for batch in itertools.islice(batches, self.steps - state.done):
+        for batch in ready:
             stop = self._step(batch, interruption)
             report(self._progress())
             if stop:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Protocol
 
+import torch
 from torch import Tensor, nn
 
 __all__ = ["TrainingTask"]
@@ -35,13 +36,21 @@ class TrainingTask(Protocol):
         """
         ...
 
+    def prepare(self, batch: Any, device: torch.device) -> Any:
+        """What `loss` needs of a batch, on the device.
+
+        Called in a background thread while earlier batches are trained on, without drawing from
+        torch's global random numbers.
+        """
+        ...
+
     def loss(self, module: nn.Module, batch: Any, learning_rate: float) -> dict[str, Tensor]:
         """Scalars of one batch, means over its cells; ``"loss"`` is differentiated.
 
-        `module` may be a wrapper for several processes: call it, do not reach into it. Tensors
-        are made on the device of its parameters. `learning_rate` is that of this step, for
-        penalties tied to it. With mixed precision this runs under autocast: parts that need all
-        digits, such as a solver, switch it off for themselves.
+        `module` may be a wrapper for several processes: call it, do not reach into it. `batch`
+        comes from `prepare`. `learning_rate` is that of this step, for penalties tied to it. With
+        mixed precision this runs under autocast: parts that need all digits, such as a solver,
+        switch it off for themselves.
         """
         ...
 

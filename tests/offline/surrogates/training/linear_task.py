@@ -35,6 +35,9 @@ class LinearTask:
             first = (step * world + rank) * self.batch
             yield self.x[order[first : first + self.batch]]
 
+    def prepare(self, batch, device):
+        return batch.to(device)
+
     def loss(self, module, batch, learning_rate):
         self.calls += 1
         x = batch if self.before is None else self.before(self.calls, batch)

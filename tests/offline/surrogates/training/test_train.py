@@ -271,8 +271,7 @@ def test_missing_gpu_is_named(linear, tmp_path):
 def test_trains_on_the_gpu(linear, tmp_path, precision):
     class OnDevice(linear.LinearTask):
         def loss(self, module, batch, learning_rate):
-            x = batch.cuda()
-            error = module(x).float() - x @ linear.TRUE.T.cuda()
+            error = module(batch).float() - batch @ linear.TRUE.T.cuda()
             return {"loss": (error**2).mean()}
 
         def validate(self, module):
