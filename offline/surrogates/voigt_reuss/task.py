@@ -112,12 +112,19 @@ class PlaneTask:
             first = (step * world + rank) * self.batch
             yield self._batch(order[first : first + self.batch], epoch, step * world + rank)
 
+    def prepare(self, batch: PlaneBatch, device: torch.device) -> PlaneBatch:
+        """The batch on the device, inputs as float32."""
+        return PlaneBatch(
+            batch.inputs.to(device).float(),
+            batch.auxiliary.to(device),
+            batch.labels.to(device),
+        )
+
     def loss(self, module: nn.Module, batch: PlaneBatch, learning_rate: float) -> dict[str, Tensor]:
         """The output layer's loss."""
-        device = next(module.parameters()).device
-        raw = module(batch.inputs.to(device).float(), batch.auxiliary.to(device))
-        layer = self._layer.to(device)
-        return {"loss": layer.loss(raw.float(), batch.labels.to(device))}
+        raw = module(batch.inputs, batch.auxiliary)
+        with torch.autocast(raw.device.type, enabled=False):
+            return {"loss": self._layer.to(raw.device).loss(raw.float(), batch.labels)}
 
     def validate(self, module: nn.Module) -> dict[str, float]:
         """Errors on the validation cells, one pass each; the mean error decides."""
@@ -151,5 +158,5 @@ class PlaneTask:
 
 def _generator(*numbers: int) -> torch.Generator:
     """A generator whose stream depends on all the numbers."""
-    seed = int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)
+    seed = int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0]) >> 1
     return torch.Generator().manual_seed(seed)
