@@ -124,7 +124,7 @@ def homogenize(
     )
     operator = solver.with_stiffness(c)
     solution = operator.solve(options, None if start is None else solver.pack(start), progress)
-    stiffness = operator.energy(solution.u)
+    stiffness = solution.effective
     norm = operator.energy_norm(stiffness.diagonal() * solver.grid.volume)
     result = Homogenized(
         stiffness=stiffness,
@@ -145,7 +145,7 @@ def homogenize(
 
 
 def _centred(u: np.ndarray) -> np.ndarray:
-    return np.asarray(u - u.mean(axis=0))
+    return np.asarray(u - u.mean(axis=0, dtype=np.float64))
 
 
 def _not_converged(operator: CellOperator, result: Homogenized) -> str:

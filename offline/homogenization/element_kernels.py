@@ -12,8 +12,11 @@ of 48 lanes (element, load), which the compiler turns into vector instructions. 
   centre. The constant mode carries no force. This saves 70 % of the products;
 - the transposed additions turn forces back to the nodes.
 
-Slabs along axis 0 run in parallel. The plane behind a slab belongs to the next one; forces on it
-are gathered in a private buffer and added afterwards, in a fixed order.
+Slabs along axis 0 run in parallel, all but their last layers first. The plane behind a last layer
+belongs to the next slab, which has finished its own part by then: no two slabs write to one node at
+a time, and the order of all sums is fixed.
+
+Kernels that take the blocks of the element matrix compute in the precision of the blocks.
 """
 
 from __future__ import annotations
@@ -22,9 +25,9 @@ import numpy as np
 from numba import njit, prange
 
 from offline.homogenization.mesh import LANES
-from offline.homogenization.node_kernels import LOADS, WIDTH
+from offline.homogenization.node_kernels import LOADS
 
-__all__ = ["BILINEAR", "LINEAR", "TRILINEAR", "apply_stiffness", "assemble_loads", "energies"]
+__all__ = ["BILINEAR", "LINEAR", "TRILINEAR", "apply_stiffness", "assemble_loads", "evaluate"]
 
 LINEAR, BILINEAR, TRILINEAR = (1, 2, 4), (3, 5, 6), (7,)  # rows of grid.MODES
 ROW = LANES * LOADS  # lanes of one component
@@ -47,28 +50,19 @@ def _gather(p: np.ndarray, nodes: np.ndarray, g: int, w: np.ndarray) -> None:
 
 
 @njit(cache=True, fastmath=FUSED)
-def _scatter(
-    q: np.ndarray,
-    nodes: np.ndarray,
-    density: np.ndarray,
-    g: int,
-    first: int,
-    last: int,
-    shift: int,
-    y: np.ndarray,
-) -> None:
-    """Add the forces of local nodes `first` to `last`; row `shift` of the mesh is row 0 of q."""
+def _scatter(q: np.ndarray, nodes: np.ndarray, density: np.ndarray, g: int, y: np.ndarray) -> None:
     for b in range(LANES):
         s = density[g, b]
-        for a in range(first, last):
-            row = nodes[g, b, a] - shift
-            o = a * MODE + LOADS * b
-            for k in range(LOADS):
-                q[row, k] += s * y[o + k]
-            for k in range(LOADS):
-                q[row, LOADS + k] += s * y[o + ROW + k]
-            for k in range(LOADS):
-                q[row, 2 * LOADS + k] += s * y[o + 2 * ROW + k]
+        if s != 0.0:
+            for a in range(8):
+                row = nodes[g, b, a]
+                o = a * MODE + LOADS * b
+                for k in range(LOADS):
+                    q[row, k] += s * y[o + k]
+                for k in range(LOADS):
+                    q[row, LOADS + k] += s * y[o + ROW + k]
+                for k in range(LOADS):
+                    q[row, 2 * LOADS + k] += s * y[o + 2 * ROW + k]
 
 
 @njit(cache=True, fastmath=FUSED)
@@ -149,19 +143,10 @@ def _add_work(
 ) -> None:
     """work[load] += density w . y of the eight elements."""
     for j in range(ROW):
-        total = 0.0
-        for c in range(3):
-            i = c * ROW + j
-            total += (
-                w[MODE + i] * y[MODE + i]
-                + w[2 * MODE + i] * y[2 * MODE + i]
-                + w[3 * MODE + i] * y[3 * MODE + i]
-                + w[4 * MODE + i] * y[4 * MODE + i]
-                + w[5 * MODE + i] * y[5 * MODE + i]
-                + w[6 * MODE + i] * y[6 * MODE + i]
-                + w[7 * MODE + i] * y[7 * MODE + i]
-            )
-        lanes[j] = total
+        lanes[j] = w[MODE + j] * y[MODE + j]
+    for row in range(4, 24):
+        for j in range(ROW):
+            lanes[j] += w[row * ROW + j] * y[row * ROW + j]
     for b in range(LANES):
         for k in range(LOADS):
             work[k] += density[g, b] * lanes[LOADS * b + k]
@@ -181,26 +166,6 @@ def _multiply(
     _trilinear(trilinear, w, y)
 
 
-@njit(cache=True)
-def _private(shared: np.ndarray) -> np.ndarray:
-    """A buffer for each slab's plane behind; empty for a single slab, which owns all nodes."""
-    n_slabs = shared.shape[1]
-    widest = 0
-    if n_slabs > 1:
-        for c in range(n_slabs):
-            widest = max(widest, shared[1, c] - shared[0, c])
-    return np.zeros((n_slabs, widest, WIDTH))
-
-
-@njit(cache=True, parallel=True)
-def _merge(private: np.ndarray, shared: np.ndarray, q: np.ndarray) -> None:
-    if shared.shape[1] > 1:
-        for c in prange(shared.shape[1]):  # every slab has its own plane
-            for row in range(shared[1, c] - shared[0, c]):
-                for i in range(WIDTH):
-                    q[shared[0, c] + row, i] += private[c, row, i]
-
-
 @njit(cache=True, parallel=True)
 def apply_stiffness(
     nodes: np.ndarray,
@@ -210,45 +175,39 @@ def apply_stiffness(
     bilinear: np.ndarray,
     trilinear: np.ndarray,
     slabs: np.ndarray,
-    shared: np.ndarray,
     p: np.ndarray,
     q: np.ndarray,
     power: np.ndarray,
 ) -> None:
-    """q = K p and power[slab, load], the work p . K p.
+    """q = K p and power[last, slab, load], the work p . K p.
 
     Parameters
     ----------
-    nodes, phase, density, slabs, shared : arrays of `SolidMesh.groups`
+    nodes, phase, density, slabs : arrays of `SolidMesh.groups`
+        Density in the precision of the blocks.
     linear, bilinear, trilinear : (n_phases, 9, 9), (n_phases, 9, 9), (n_phases, 3, 3)
         Blocks of the element stiffness in mode amplitudes times 8.
     p, q : (n_nodes, 18)
-    power : (n_slabs, 6)
-        The caller sums.
+    power : (2, n_slabs, 6)
+        Of the last layers and the others; the caller sums.
     """
-    private = _private(shared)
-    n_slabs = slabs.shape[1]
-    for c in prange(n_slabs):
-        q[slabs[3, c] : slabs[4, c]] = 0.0
-        w = np.empty(8 * MODE)
-        y = np.empty(8 * MODE)
-        lanes = np.empty(ROW)
-        work = np.zeros(LOADS)
-        behind = private[c]
-        for g in range(slabs[0, c], slabs[1, c]):
-            kind = phase[g]
-            _gather(p, nodes, g, w)
-            _to_modes(w)
-            _multiply(linear[kind], bilinear[kind], trilinear[kind], w, y)
-            _add_work(density, g, w, y, lanes, work)
-            _to_nodes(y)
-            if n_slabs > 1 and g >= slabs[2, c]:
-                _scatter(q, nodes, density, g, 0, 4, 0, y)
-                _scatter(behind, nodes, density, g, 4, 8, shared[0, c], y)
-            else:
-                _scatter(q, nodes, density, g, 0, 8, 0, y)
-        power[c] = work
-    _merge(private, shared, q)
+    for last in range(2):
+        for c in prange(slabs.shape[1]):
+            if last == 0:
+                q[slabs[3, c] : slabs[4, c]] = 0.0
+            w = np.empty(8 * MODE, linear.dtype)
+            y = np.empty(8 * MODE, linear.dtype)
+            lanes = np.empty(ROW, linear.dtype)
+            work = np.zeros(LOADS)
+            for g in range(slabs[2 * last, c], slabs[2 - last, c]):
+                kind = phase[g]
+                _gather(p, nodes, g, w)
+                _to_modes(w)
+                _multiply(linear[kind], bilinear[kind], trilinear[kind], w, y)
+                _add_work(density, g, w, y, lanes, work)
+                _to_nodes(y)
+                _scatter(q, nodes, density, g, y)
+            power[last, c] = work
 
 
 @njit(cache=True, parallel=True)
@@ -258,27 +217,19 @@ def assemble_loads(
     density: np.ndarray,
     load: np.ndarray,
     slabs: np.ndarray,
-    shared: np.ndarray,
     f: np.ndarray,
 ) -> None:
     """f = sum of element loads (n_phases, 8 * MODE) in lanes; other arguments as above."""
-    private = _private(shared)
-    n_slabs = slabs.shape[1]
-    for c in prange(n_slabs):
-        f[slabs[3, c] : slabs[4, c]] = 0.0
-        behind = private[c]
-        for g in range(slabs[0, c], slabs[1, c]):
-            y = load[phase[g]]
-            if n_slabs > 1 and g >= slabs[2, c]:
-                _scatter(f, nodes, density, g, 0, 4, 0, y)
-                _scatter(behind, nodes, density, g, 4, 8, shared[0, c], y)
-            else:
-                _scatter(f, nodes, density, g, 0, 8, 0, y)
-    _merge(private, shared, f)
+    for last in range(2):
+        for c in prange(slabs.shape[1]):
+            if last == 0:
+                f[slabs[3, c] : slabs[4, c]] = 0.0
+            for g in range(slabs[2 * last, c], slabs[2 - last, c]):
+                _scatter(f, nodes, density, g, load[phase[g]])
 
 
 @njit(cache=True, parallel=True)
-def energies(
+def evaluate(
     nodes: np.ndarray,
     phase: np.ndarray,
     density: np.ndarray,
@@ -287,31 +238,56 @@ def energies(
     trilinear: np.ndarray,
     slabs: np.ndarray,
     affine: np.ndarray,
+    factor: np.ndarray,
     u: np.ndarray,
+    r: np.ndarray,
     products: np.ndarray,
 ) -> None:
-    """products[slab, k, m], energy products of the total displacements of load cases k and m.
+    """Energies and forces of the total displacements ``affine - factor u``.
 
-    `affine` (8 * MODE) holds the macroscopic displacements of an element in modes, in lanes; the
-    total displacement is ``affine - u``. The constant mode does not matter. Subtracting
-    displacements and not energies keeps the digits of a C^H far below the Voigt mean.
+    Subtracting displacements, not energies or forces, keeps the digits of a C^H far below the
+    Voigt mean and of a residual far below the loads.
+
+    Parameters
+    ----------
+    affine : (8 * MODE,)
+        Macroscopic displacements of an element in modes, in lanes; the constant mode is unused.
+    factor : (6,)
+        Per load case.
+    u : (n_nodes, 18)
+        Fluctuations, in any precision.
+    r : (n_nodes, 18)
+        Filled with the residuals ``f - K (factor u)``; left alone if it has no rows.
+    products : (2, n_slabs, 6, 6)
+        Energy products of load cases k and m; the caller sums.
     """
-    for c in prange(slabs.shape[1]):
-        w = np.empty(8 * MODE)
-        y = np.empty(8 * MODE)
-        total = np.zeros((LOADS, LOADS))
-        for g in range(slabs[0, c], slabs[1, c]):
-            kind = phase[g]
-            _gather(u, nodes, g, w)
-            _to_modes(w)
-            for i in range(8 * MODE):
-                w[i] = affine[i] - w[i]
-            _multiply(linear[kind], bilinear[kind], trilinear[kind], w, y)
-            for row in range(3, 24):
-                for b in range(LANES):
-                    o = row * ROW + LOADS * b
-                    for k in range(LOADS):
-                        x = density[g, b] * w[o + k]
-                        for m in range(LOADS):
-                            total[k, m] += x * y[o + m]
-        products[c] = total
+    for last in range(2):
+        for c in prange(slabs.shape[1]):
+            with_forces = r.shape[0] > 0
+            if last == 0 and with_forces:
+                r[slabs[3, c] : slabs[4, c]] = 0.0
+            w = np.empty(8 * MODE, linear.dtype)
+            y = np.empty(8 * MODE, linear.dtype)
+            lane_factor = np.empty(MODE, linear.dtype)
+            for i in range(MODE):
+                lane_factor[i] = factor[i % LOADS]
+            total = np.zeros((LOADS, LOADS))
+            for g in range(slabs[2 * last, c], slabs[2 - last, c]):
+                kind = phase[g]
+                _gather(u, nodes, g, w)
+                _to_modes(w)
+                for a in range(8):
+                    for i in range(MODE):
+                        w[a * MODE + i] = affine[a * MODE + i] - lane_factor[i] * w[a * MODE + i]
+                _multiply(linear[kind], bilinear[kind], trilinear[kind], w, y)
+                for row in range(3, 24):
+                    for b in range(LANES):
+                        o = row * ROW + LOADS * b
+                        for k in range(LOADS):
+                            x = density[g, b] * w[o + k]
+                            for m in range(LOADS):
+                                total[k, m] += x * y[o + m]
+                if with_forces:
+                    _to_nodes(y)
+                    _scatter(r, nodes, density, g, y)
+            products[last, c] = total

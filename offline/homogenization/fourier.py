@@ -16,20 +16,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import scipy.fft
+from ducc0.fft import c2c
 from numba import njit, prange
 
 from offline.homogenization.grid import CORNERS, HexGrid
+from offline.homogenization.memory import Workspace
 from offline.homogenization.mesh import SolidMesh
-from offline.homogenization.node_kernels import (
-    LOADS,
-    PARTS,
-    WIDTH,
-    apply_symbol,
-    grid_dot,
-    new_direction,
-    to_grid,
-)
+from offline.homogenization.node_kernels import WIDTH, apply_symbol, from_grid, to_grid
 
 __all__ = [
     "FourierPreconditioner",
@@ -38,6 +31,8 @@ __all__ = [
     "reference_medium",
     "reference_symbol",
 ]
+
+LARGEST_SCALE = 1e12  # a density contrast of 1e24; beyond, single precision would overflow
 
 
 def reference_medium(stiffnesses: Any, volumes: Any) -> np.ndarray:
@@ -96,6 +91,11 @@ class FourierPreconditioner:
     FFT-based solver for smooth high-contrast data", arXiv:2508.02613). Phases do not enter: across
     sharp interfaces the same scaling makes the iterations grow with the mesh.
 
+    M is a convolution with real numbers, so it acts on real and imaginary parts alike: two
+    load cases make the real and the imaginary part of one complex field. Six load cases of three
+    components are nine complex fields in the memory of the eighteen real ones; they are
+    transformed in place, with no half spectrum and for every grid size.
+
     Parameters
     ----------
     grid : HexGrid
@@ -105,54 +105,48 @@ class FourierPreconditioner:
         Reference stiffness [Pa], positive definite.
     threads : int
         Threads of the Fourier transforms.
+    workspace : Workspace, optional
+        Gives the memory of the fields on the grid. Default: one of its own.
+
+    Attributes
+    ----------
+    magnitude : float
+        The inverse is `magnitude` times what `apply` computes, which is of order 1.
     """
 
     def __init__(
-        self, grid: HexGrid, mesh: SolidMesh, stiffness: np.ndarray, threads: int = 1
+        self,
+        grid: HexGrid,
+        mesh: SolidMesh,
+        stiffness: np.ndarray,
+        threads: int = 1,
+        workspace: Workspace | None = None,
     ) -> None:
         self.grid, self.mesh, self.threads = grid, mesh, threads
-        inverse = reference_symbol(grid, stiffness).reshape(-1, 6)
+        self._workspace = Workspace(mesh.n_nodes, grid.n_voxels) if workspace is None else workspace
+        symbol = reference_symbol(grid, stiffness)
+        inverse = symbol.reshape(-1, 6)
+        size = float(np.abs(inverse).max()) or 1.0
+        inverse /= size
         invert_symmetric(inverse[1:])
         inverse[0] = 0.0  # translations
-        self._magnitude = float(np.abs(inverse).max()) or 1.0
-        self._inverse = (inverse / self._magnitude).astype(np.float32)
-        self._nodal_scale = density_scale(mesh)
-        self._field = np.zeros((grid.n_voxels, WIDTH), dtype=np.float32)
-        self._z = self._field
-        self._z_scale = np.zeros(LOADS)
-        self._parts = np.empty((PARTS, LOADS))
+        largest = float(np.abs(inverse).max()) or 1.0
+        self._inverse = (symbol / largest).astype(np.float32)
+        scale = density_scale(mesh)
+        lowest = float(scale.min())
+        self._nodal_scale = np.minimum(scale / lowest, LARGEST_SCALE).astype(np.float32)
+        self.magnitude = largest / size * lowest**2
 
-    def apply(self, r: np.ndarray, norm: np.ndarray) -> np.ndarray:
-        """Compute and keep z = S M S r.
-
-        Parameters
-        ----------
-        r : (n_nodes, 18)
-        norm : (6,)
-            Sizes of r per load case; they only keep single precision in range.
-
-        Returns
-        -------
-        (6,) products r . z.
-        """
-        positive = norm > 0.0
-        shrink = np.where(positive, 1.0 / np.where(positive, norm, 1.0), 0.0)
-        to_grid(shrink, self._nodal_scale, r, self.mesh.nodes, self._field)
-        axes = (0, 1, 2)
-        field = self._field.reshape(*self.grid.shape, WIDTH)
-        spectrum = scipy.fft.rfftn(field, axes=axes, workers=self.threads)
-        apply_symbol(self._inverse, spectrum.view(np.float32).reshape(-1, 2 * WIDTH))
-        z = scipy.fft.irfftn(
-            spectrum, s=self.grid.shape, axes=axes, workers=self.threads, overwrite_x=True
-        )
-        self._z, self._z_scale = z.reshape(-1, WIDTH), norm * self._magnitude
-        grid_dot(self._z_scale, self._nodal_scale, r, self.mesh.nodes, self._z, self._parts)
-        return np.asarray(self._parts.sum(axis=0))
-
-    def new_direction(self, beta: np.ndarray, p: np.ndarray) -> None:
-        """p = z + beta p per load case, with the z of the last `apply`."""
-        new_direction(self._z_scale, self._nodal_scale, self._z, self.mesh.nodes, beta, p)
-        self._z = self._field  # free the memory
+    def apply(self, r: np.ndarray, z: np.ndarray) -> None:
+        """z = S M S r / magnitude for fields (n_nodes, 18) in single precision."""
+        whole = self.mesh.n_nodes == self.grid.n_voxels
+        field = z if whole else self._workspace.grid
+        to_grid(self._nodal_scale, r, self.mesh.number, field)
+        spectrum = field.view(np.complex64).reshape(*self.grid.shape, WIDTH // 2)
+        c2c(spectrum, axes=(0, 1, 2), out=spectrum, nthreads=self.threads)
+        apply_symbol(self._inverse, field.reshape(*self.grid.shape, WIDTH))
+        c2c(spectrum, axes=(0, 1, 2), forward=False, inorm=2, out=spectrum, nthreads=self.threads)
+        from_grid(self._nodal_scale, field, self.mesh.nodes, z)
 
 
 @njit(cache=True, parallel=True)

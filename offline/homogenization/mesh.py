@@ -13,6 +13,7 @@ __all__ = ["LANES", "Groups", "SolidMesh", "build_mesh"]
 LANES = 8  # elements handled together
 MAX_SLABS = 32  # fixed, so that sums do not depend on the number of threads
 LAYERS_PER_SLAB = 4  # thinner slabs would spend their time on shared planes
+THINNEST_SLAB = 2  # layers: the planes that two slabs touch must differ
 BLOCK_VOXELS = 8192  # elements are sorted by phase inside blocks of layers that fit the cache
 
 
@@ -52,6 +53,8 @@ class SolidMesh:
         Flat voxel number of each element, increasing.
     nodes : (n_nodes,) int
         Flat grid number of each active node, increasing.
+    number : (n_voxels,) int32
+        Active node at each node of the grid, -1 where there is none.
     elements : (n_elements, 8) int32
         Active nodes of each element.
     phase : (n_elements,) uint8
@@ -64,6 +67,7 @@ class SolidMesh:
 
     voxels: np.ndarray
     nodes: np.ndarray
+    number: np.ndarray
     elements: np.ndarray
     phase: np.ndarray
     density: np.ndarray
@@ -98,9 +102,9 @@ def build_mesh(
         "phase": phases.ravel()[voxels],
         "density": np.ones(len(voxels)) if density is None else density.ravel()[voxels],
     }
-    for array in arrays.values():
+    for array in (number, *arrays.values()):
         array.setflags(write=False)
-    return SolidMesh(**arrays, groups=_groups(grid.shape, **arrays))
+    return SolidMesh(**arrays, number=number, groups=_groups(grid.shape, **arrays))
 
 
 def _groups(
@@ -146,8 +150,11 @@ def _cuts(n_layers: int, element_start: np.ndarray) -> np.ndarray:
     """Layers (n_slabs + 1,) where slabs of about equally many elements begin and end."""
     n_slabs = max(1, min(MAX_SLABS, n_layers // LAYERS_PER_SLAB))
     wanted = np.linspace(0, element_start[-1], n_slabs + 1)[1:-1]
-    inner = np.clip(np.searchsorted(element_start, wanted), 1, max(1, n_layers - 1))
-    return np.asarray(np.unique(np.concatenate([[0], inner, [n_layers]])))
+    cuts = [0]
+    for cut in np.searchsorted(element_start, wanted):
+        if cuts[-1] + THINNEST_SLAB <= cut <= n_layers - THINNEST_SLAB:
+            cuts.append(int(cut))
+    return np.array([*cuts, n_layers])
 
 
 def _eights(keys: np.ndarray) -> np.ndarray:

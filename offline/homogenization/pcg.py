@@ -1,33 +1,52 @@
-"""Conjugate gradients for six load cases at once, stopped on the effective stiffness."""
+r"""Conjugate gradients for six load cases at once, stopped on the effective stiffness.
+
+Iterations run in single precision on the scaled system
+:math:`(K / k_0)\, \tilde u^k = r_0^k / s_k` with :math:`u^k = (s_k / k_0)\, \tilde u^k`, where
+:math:`k_0` is a power of two near the entries of K and :math:`s_k` the norm of the load: units and
+element sizes cannot leave the range of single precision. Before a solve ends, and whenever all
+residuals have dropped by `DROP`, the true residual :math:`f - K u` is computed in double precision and
+replaces the one of the recurrence, while the search direction is kept (Sleijpen & van der Vorst,
+*Computing* 56, 1996, 141-163; mixed precision: Clark et al., *Comput. Phys. Commun.* 181, 2010,
+1517-1528, section 5). Where rounding keeps the true residual above the recurrence's again, all goes
+on in double precision. A solve is never ended on the recurrence's word alone.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from offline.homogenization.error_estimate import EnergyErrorEstimate
-from offline.homogenization.node_kernels import LOADS, PARTS, advance, squares
+from offline.homogenization.node_kernels import (
+    LOADS,
+    PARTS,
+    WIDTH,
+    advance,
+    new_direction,
+    per_component,
+    per_load,
+    products,
+    scaled,
+    squares,
+)
 from offline.homogenization.options import SolverOptions, Status
 from offline.homogenization.preconditioner import Preconditioner
 
-__all__ = ["FusedPreconditioner", "Preconditioner", "Progress", "Solution", "pcg"]
+if TYPE_CHECKING:
+    from offline.homogenization.solver import CellOperator
+
+__all__ = ["Preconditioner", "Progress", "Solution", "pcg"]
 
 
 FEWEST_STEPS = 5  # a warm start's first drops say little about the remainder
+DROP = 1e-4  # of the residual between replacements; rounding of single precision is far below
+GAP = 2.0  # rounding dominates where the true residual is above the recurrence's by this factor
+SLOW = 0.1  # two such gaps with less progress in between end single precision
+SINGLE_RANGE = (1e-25, 1e25)  # results of these sizes are kept in single precision
 Progress = Callable[[int, float], None]  # iteration, estimated relative error of C^H
-
-
-class FusedPreconditioner(Protocol):
-    """Applies an approximate inverse of the stiffness matrix."""
-
-    def apply(self, r: np.ndarray, norm: np.ndarray) -> np.ndarray:
-        """Compute and keep z = M r (n_nodes, 18) of sizes `norm` (6,); returns r . z (6,)."""
-
-    def new_direction(self, beta: np.ndarray, p: np.ndarray) -> None:
-        """p = z + beta p, with the z kept by `apply`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -36,10 +55,13 @@ class Solution:
 
     Attributes
     ----------
-    u : (n_nodes, 18)
-        Fluctuations at active nodes, component ``6 * i + load``.
-    r : (n_nodes, 18)
-        Residuals ``f - K u`` as the recurrence left them.
+    u : (n_nodes, 18) float32 or float64
+        Fluctuations at active nodes, component ``6 * i + load``; single where it was enough for
+        the tolerance.
+    r : (n_nodes, 18) float32 or float64
+        True residuals ``f - K u``.
+    effective : (6, 6)
+        Effective stiffness of u in energy form.
     iterations, residual : (6,)
         Iterations and ``||f - K u|| / ||f||`` per load case.
     energy_error : (6,)
@@ -48,6 +70,7 @@ class Solution:
 
     u: np.ndarray
     r: np.ndarray
+    effective: np.ndarray
     iterations: np.ndarray
     residual: np.ndarray
     energy_error: np.ndarray
@@ -56,14 +79,12 @@ class Solution:
 
 def norms(a: np.ndarray) -> np.ndarray:
     """Euclidean norm of each load case (6,) of a field (n_nodes, 18)."""
-    parts = np.empty((PARTS, LOADS))
-    squares(a, parts)
-    return np.asarray(np.sqrt(parts.sum(axis=0)))
+    return np.asarray(np.sqrt(squares(a)))
 
 
 def pcg(
-    operator: Any,
-    preconditioner: FusedPreconditioner,
+    operator: CellOperator,
+    preconditioner: Preconditioner,
     options: SolverOptions,
     start: np.ndarray | None = None,
     progress: Progress | None = None,
@@ -75,55 +96,204 @@ def pcg(
     Without `residual_tol` all go on until the summed energy errors, which bound the error of
     :math:`|Y| C^H`, fall below ``tol |Y| ||C^H||`` (see `error_estimate`).
     """
-    r = operator.load_vectors()
-    f_norm = norms(r)
-    u = np.zeros_like(r)
-    if start is not None:
-        u += start
-        r -= operator.apply(u)[0]
-    norm = norms(r)
-    estimate = EnergyErrorEstimate(LOADS)
-    floor = operator.force_scale * 1e-14
-    goal = floor if options.residual_tol is None else options.residual_tol * f_norm
-    effective = operator.mean_stiffness if start is None else operator.energy(u)
-    energy = effective.diagonal() * operator.solver.grid.volume
-    p, q = np.zeros_like(r), np.empty_like(r)
-    parts = np.empty((PARTS, LOADS))
-    rz_old = np.ones(LOADS)
-    iterations = np.zeros(LOADS, dtype=int)
-    status = Status.MAX_ITERATIONS
-    for step in range(options.max_iterations + 1):
-        moving = norm > np.maximum(goal, floor)
-        if not moving.any() or (
-            options.residual_tol is None
-            and estimate.steps >= FEWEST_STEPS
-            and estimate.current.sum() <= options.tol * operator.energy_norm(energy)
-        ):
-            status = Status.CONVERGED
-            break
-        if step == options.max_iterations:
-            break
-        rz = preconditioner.apply(r, norm)
-        beta = np.where(moving & (step > 0), rz / rz_old, 0.0)
-        preconditioner.new_direction(beta, p)
-        power = operator.apply(p, out=q)[1]
-        moving &= power > 0.0
-        alpha = np.where(moving, rz / np.where(moving, power, 1.0), 0.0)
-        advance(alpha, p, q, u, r, parts)
-        norm = np.sqrt(parts.sum(axis=0))
-        rz_old = np.where(moving, rz, 1.0)
-        iterations += moving
-        energy = energy - alpha * rz
-        estimate.add(alpha * rz)
-        if progress is not None:
-            progress(step + 1, estimate.current.sum() / operator.energy_norm(energy))
-    residual = np.where(f_norm > floor, norm / np.where(f_norm > floor, f_norm, 1.0), 0.0)
-    return Solution(
-        u=u,
-        r=r,
-        iterations=iterations,
-        residual=residual,
-        # a residual of rounding size says more than the energies of a step or two
-        energy_error=np.where(norm > floor, estimate.current, 0.0),
-        status=status,
-    )
+    return _Run(operator, preconditioner, options, start, progress).solution()
+
+
+class _Run:
+    """One solve. Fields and norms are those of the scaled system unless said otherwise."""
+
+    def __init__(
+        self,
+        operator: CellOperator,
+        preconditioner: Preconditioner,
+        options: SolverOptions,
+        start: np.ndarray | None,
+        progress: Progress | None,
+    ) -> None:
+        self.operator, self.preconditioner, self.options = operator, preconditioner, options
+        self.progress = progress
+        self.estimate = EnergyErrorEstimate(LOADS)
+        self.earliest = FEWEST_STEPS
+        self.iterations = np.zeros(LOADS, dtype=int)
+        self.parts = np.empty((PARTS, WIDTH))
+        self.settled: np.ndarray | None = None  # share of u in double precision, true units
+        self.wide: np.ndarray | None = None  # true residuals where the direction is kept
+        self.gaps = 0
+        residual = operator.load_vectors(out=operator.solver.workspace.pair_as_double)
+        self._scale_by(norms(residual))
+        self.effective = operator.mean_stiffness
+        if start is not None:
+            self.settled = np.array(start, dtype=np.float64)
+            self.effective = operator.evaluate(self.settled, out=residual)
+        self._begin(np.float32, residual)
+
+    def _scale_by(self, f_norm: np.ndarray) -> None:
+        """Scales of the load cases, and the scaled norms where they are done."""
+        floor = self.operator.force_scale * 1e-14
+        self.loaded = f_norm > floor
+        self.scale = np.where(self.loaded, f_norm, self.operator.force_scale)
+        self.factor = self.scale / self.operator.unit
+        self.floor = floor / self.scale
+        goal = self.options.residual_tol or 0.0
+        self.goal = np.maximum(np.where(self.loaded, goal, 0.0), self.floor)
+
+    def _begin(self, dtype: type, residual: np.ndarray) -> None:
+        """Fields in single or double precision, from the true residuals of what is settled."""
+        shape = residual.shape
+        self.double = dtype is np.float64
+        self.u: np.ndarray = np.zeros(shape, dtype)
+        self.r: np.ndarray = np.empty(shape, dtype)
+        self._take(residual)
+        pair = self.operator.solver.workspace.pair
+        if self.double:
+            self.p, self.q = np.empty((2, *shape))
+            self.r_single, self.z = pair
+        else:
+            self.p, self.q = pair
+            self.r_single, self.z = self.r, self.q
+        self._forget_direction()
+
+    def _take(self, residual: np.ndarray) -> None:
+        """Scale true residuals (n_nodes, 18) and note their size."""
+        scaled(per_component(1.0 / self.scale, np.float64), residual, self.r)
+        self.norm = self.true_norm = norms(self.r)
+        self.energy = self.effective.diagonal() * self.operator.solver.grid.volume
+
+    def _forget_direction(self) -> None:
+        self.p[:] = 0.0
+        self.rz, self.moved = np.ones(LOADS), np.zeros(LOADS, dtype=bool)
+
+    def solution(self) -> Solution:
+        """Iterate to the end."""
+        status, is_true = Status.MAX_ITERATIONS, True  # whether r is the true residual
+        for step in range(self.options.max_iterations + 1):
+            if self._seems_done():
+                if is_true or self._confirm():
+                    status, is_true = Status.CONVERGED, True
+                    break
+                is_true = True
+            if step == self.options.max_iterations:
+                break
+            if np.all(self.norm <= np.maximum(DROP * self.true_norm, self.floor)):
+                self._settle()
+            if not self._iterate():
+                if self.double:
+                    break
+                self._go_double()
+            is_true = False
+            if self.progress is not None:
+                self.progress(step + 1, self._error())
+        if not is_true:
+            self._confirm()
+        return self._result(status)
+
+    def _seems_done(self) -> bool:
+        if not np.any(self.norm > self.goal):
+            return True
+        return (
+            self.options.residual_tol is None
+            and self.estimate.steps >= self.earliest
+            and self._error() <= self.options.tol
+        )
+
+    def _error(self) -> float:
+        return float(self.estimate.current.sum() / self.operator.energy_norm(self.energy))
+
+    def _iterate(self) -> bool:
+        """One step of conjugate gradients; False where it cannot be made."""
+        moving = self.norm > self.goal
+        if self.double:
+            shrink = np.where(moving, 1.0 / np.where(moving, self.norm, 1.0), 0.0)
+            scaled(per_component(shrink, np.float64), self.r, self.r_single)
+        self.preconditioner.apply(self.r_single, self.z)
+        rz = products(self.r, self.z)
+        if self.double:
+            scaled(per_component(self.norm, np.float32), self.z, self.z)
+            rz *= self.norm
+        beta = np.where(moving & self.moved, rz / self.rz, 0.0)
+        new_direction(self.z, per_component(beta, self.p.dtype), self.p)
+        power = self.operator.apply_scaled(self.p, self.q)
+        usable = (power > 0.0) & np.isfinite(power) & np.isfinite(rz)
+        if not np.any(moving & usable) or (np.any(moving & ~usable) and not self.double):
+            return False
+        moving &= usable
+        alpha = np.where(moving, rz / np.where(usable, power, 1.0), 0.0)
+        step = per_component(alpha, self.p.dtype)
+        advance(step, self.p, self.q, self.u, self.r, self.parts)
+        self.norm = np.sqrt(per_load(self.parts))
+        self.rz, self.moved = np.where(moving, rz, 1.0), moving
+        self.iterations += moving
+        drop = alpha * rz * self.scale * self.factor
+        self.energy = self.energy - drop
+        self.estimate.add(drop)
+        return True
+
+    def _settle(self) -> None:
+        """Add u to its share in double precision; replace residuals, keep the direction."""
+        if self.wide is None:
+            self.wide = np.empty(self.r.shape)
+        self.effective = self.operator.evaluate(self._move(), out=self.wide)
+        self._take(self.wide)
+
+    def _move(self) -> np.ndarray:
+        """Add u to the share in double precision, and return that."""
+        if self.settled is None:
+            self.settled = np.zeros(self.u.shape)
+        self.settled += per_component(self.factor, np.float64) * self.u
+        self.u[:] = 0.0
+        return self.settled
+
+    def _confirm(self) -> bool:
+        """Replace residuals by true ones, which ends the direction; whether they bear out r."""
+        recurred, before = self.norm, self.true_norm
+        residual = self.operator.solver.workspace.pair_as_double
+        if self.settled is None:
+            self.effective = self.operator.evaluate(self.u, self.factor, out=residual)
+        else:
+            self.effective = self.operator.evaluate(self._move(), out=residual)
+        self._take(residual)
+        if self.options.residual_tol is None:
+            expected = np.maximum(GAP * recurred, 10.0 * self.floor)
+        else:
+            expected = np.maximum(self.goal, 10.0 * self.floor)
+        if np.all(self.norm <= expected):
+            return True
+        self.earliest = self.estimate.steps + FEWEST_STEPS
+        if np.any(self.norm > np.maximum(GAP * recurred, self.floor)):
+            self.gaps += 1
+            if self.gaps > 1 and np.any(self.norm > SLOW * before) and not self.double:
+                self._go_double()
+                return False
+        self._forget_direction()
+        return False
+
+    def _go_double(self) -> None:
+        """Go on in double precision from what is settled or still finite."""
+        if not np.isfinite(self.u).all():
+            self.u[:] = 0.0
+        self.wide = np.empty(self.r.shape) if self.wide is None else self.wide
+        self.effective = self.operator.evaluate(self._move(), out=self.wide)
+        self._begin(np.float64, self.wide)
+
+    def _result(self, status: Status) -> Solution:
+        if self.settled is None and _in_single_range(self.factor, self.scale):
+            u, r = self.u, self.r
+            scaled(per_component(self.factor, np.float32), u, u)
+            scaled(per_component(self.scale, np.float32), r, r)
+        else:
+            u, r = self._move(), per_component(self.scale, np.float64) * self.r
+        return Solution(
+            u=u,
+            r=r,
+            effective=self.effective,
+            iterations=self.iterations,
+            residual=np.where(self.loaded, self.norm, 0.0),
+            # a residual of rounding size says more than the energies of a step or two
+            energy_error=np.where(self.norm > self.floor, self.estimate.current, 0.0),
+            status=status,
+        )
+
+
+def _in_single_range(*scales: np.ndarray) -> bool:
+    sizes = np.abs(np.concatenate(scales))
+    return bool(sizes.min() > SINGLE_RANGE[0] and sizes.max() < SINGLE_RANGE[1])

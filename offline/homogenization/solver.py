@@ -15,8 +15,9 @@ from offline.homogenization import element_kernels, fields, node_kernels
 from offline.homogenization.engines import engine
 from offline.homogenization.fourier import FourierPreconditioner, reference_medium
 from offline.homogenization.grid import CORNERS, MODES, HexGrid
+from offline.homogenization.memory import Workspace
 from offline.homogenization.mesh import LANES, SolidMesh, build_mesh
-from offline.homogenization.node_kernels import LOADS, PARTS, WIDTH
+from offline.homogenization.node_kernels import LOADS, WIDTH, per_component
 from offline.homogenization.options import SolverOptions
 from offline.homogenization.pcg import Progress, Solution
 from offline.rve.connectivity import check_solid, connectivity
@@ -81,6 +82,8 @@ class CellSolver:
     ----------
     grid : HexGrid
     mesh : SolidMesh
+    workspace : Workspace
+        Memory of the solves, reused by each: two solves at once need two solvers.
     phase_volume : (n_phases,)
         Volume of each phase times density, without void [length cubed].
     removed_voxels : int
@@ -129,6 +132,7 @@ class CellSolver:
             )
         active, self.removed_voxels = _without_islands(active, allow_disconnected)
         self.mesh: SolidMesh = build_mesh(self.grid, active, rve.phases, rve.density)
+        self.workspace = Workspace(self.mesh.n_nodes, self.grid.n_voxels)
         self.phase_volume = np.bincount(
             self.mesh.phase, weights=self.mesh.density, minlength=rve.n_phases
         ) * (self.grid.volume / self.grid.n_voxels)
@@ -221,7 +225,14 @@ class CellOperator:
         grid, mesh = solver.grid, solver.mesh
         weights = solver.phase_volume
         self.mean_stiffness = np.einsum("p,pij->ij", weights, stiffness) / grid.volume
-        self._linear, self._bilinear, self._trilinear = _mode_blocks(grid, stiffness)
+        blocks = tuple(_mode_blocks(grid, stiffness))
+        largest = max(float(np.abs(block).max()) for block in blocks)
+        self.unit = float(2.0 ** np.round(np.log2(largest)))  # a power of two: exact
+        wide = (mesh.groups.density, *(block / self.unit for block in blocks))
+        self._arrays = {
+            dtype: tuple(array.astype(dtype) for array in wide)
+            for dtype in (np.float32, np.float64)
+        }
         self._element_load = _lane_load(grid, stiffness)
         self._preconditioner = preconditioner
         # a nodal force if one voxel bore the Voigt stress alone
@@ -234,7 +245,11 @@ class CellOperator:
         if self._preconditioner is None:
             reference = reference_medium(self.stiffness, self.solver.phase_volume)
             self._preconditioner = FourierPreconditioner(
-                self.solver.grid, self.mesh, reference, self.solver.threads
+                self.solver.grid,
+                self.mesh,
+                reference,
+                self.solver.threads,
+                self.solver.workspace,
             )
         return self._preconditioner
 
@@ -260,73 +275,92 @@ class CellOperator:
             return engine(options.engine)(self, options, start, progress)
 
     def apply(self, p: np.ndarray, out: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """K p (n_nodes, 18) and the works p . K p (6,) of six fields."""
+        """K p (n_nodes, 18) and the works p . K p (6,) of six fields in double precision."""
         q = np.empty_like(p) if out is None else out
+        power = self.apply_scaled(p, q)
+        q *= self.unit
+        return q, power * self.unit
+
+    def apply_scaled(self, p: np.ndarray, q: np.ndarray) -> np.ndarray:
+        """q = K p / unit in the precision of the fields; returns the works p . q (6,)."""
         groups = self.mesh.groups
-        power = np.empty((groups.slabs.shape[1], LOADS))
+        density, linear, bilinear, trilinear = self._arrays[p.dtype.type]
+        power = np.empty((2, groups.slabs.shape[1], LOADS))
         with self.solver.use_threads():
             element_kernels.apply_stiffness(
                 groups.nodes,
                 groups.phase,
-                groups.density,
-                self._linear,
-                self._bilinear,
-                self._trilinear,
+                density,
+                linear,
+                bilinear,
+                trilinear,
                 groups.slabs,
-                groups.shared,
                 p,
                 q,
                 power,
             )
-        return q, power.sum(axis=0)
+        return np.asarray(power.sum(axis=(0, 1)))
 
-    def load_vectors(self) -> np.ndarray:
+    def load_vectors(self, out: np.ndarray | None = None) -> np.ndarray:
         """f (n_nodes, 18): column k balances the unit macro strain k."""
-        f = np.empty((self.mesh.n_nodes, WIDTH))
+        f = np.empty((self.mesh.n_nodes, WIDTH)) if out is None else out
         groups = self.mesh.groups
         with self.solver.use_threads():
             element_kernels.assemble_loads(
-                groups.nodes,
-                groups.phase,
-                groups.density,
-                self._element_load,
-                groups.slabs,
-                groups.shared,
-                f,
+                groups.nodes, groups.phase, groups.density, self._element_load, groups.slabs, f
             )
         return f
 
     def precondition(self, r: np.ndarray) -> np.ndarray:
         """Reference inverse of six residuals (n_nodes, 18), at active nodes."""
-        z = np.zeros_like(r)
-        parts = np.empty((PARTS, LOADS))
+        preconditioner = self.preconditioner
+        norm = np.sqrt(node_kernels.squares(r))
+        norm = np.where(norm > 0.0, norm, 1.0)
+        z = np.empty(r.shape, dtype=np.float32)
         with self.solver.use_threads():
-            node_kernels.squares(r, parts)
-            self.preconditioner.apply(r, np.sqrt(parts.sum(axis=0)))
-            self.preconditioner.new_direction(np.zeros(LOADS), z)
-        return z
+            preconditioner.apply((r / per_component(norm, float)).astype(np.float32), z)
+        return np.asarray(per_component(norm * preconditioner.magnitude, float) * z)
 
     def energy(self, u: np.ndarray) -> np.ndarray:
         r"""Effective stiffness (6, 6) that fluctuations u give, in energy form [Pa].
 
         .. math:: C_{kl} = \frac{1}{|Y|} \int (e_0^k - B u^k)^T C\, (e_0^l - B u^l)
         """
+        return self.evaluate(u, out=np.empty((0, WIDTH)))
+
+    def evaluate(
+        self, u: np.ndarray, factor: np.ndarray | None = None, *, out: np.ndarray
+    ) -> np.ndarray:
+        """Effective stiffness (6, 6) and residuals of fluctuations, in double precision.
+
+        Parameters
+        ----------
+        u : (n_nodes, 18) float32 or float64
+        factor : (6,), optional
+            The fluctuations are `factor` times u.
+        out : (n_nodes, 18) float64
+            Filled with ``f - K u``; without rows it is left alone.
+        """
         groups = self.mesh.groups
-        products = np.empty((groups.slabs.shape[1], LOADS, LOADS))
+        density, linear, bilinear, trilinear = self._arrays[np.float64]
+        products = np.empty((2, groups.slabs.shape[1], LOADS, LOADS))
         with self.solver.use_threads():
-            element_kernels.energies(
+            element_kernels.evaluate(
                 groups.nodes,
                 groups.phase,
-                groups.density,
-                self._linear,
-                self._bilinear,
-                self._trilinear,
+                density,
+                linear,
+                bilinear,
+                trilinear,
                 groups.slabs,
                 _lane_affine(self.solver.grid),
+                np.ones(LOADS) if factor is None else factor,
                 u,
+                out,
                 products,
             )
-        c = products.sum(axis=0) / self.solver.grid.volume
+            out *= self.unit
+        c = products.sum(axis=(0, 1)) * (self.unit / self.solver.grid.volume)
         return np.asarray(0.5 * (c + c.T))
 
     def energy_norm(self, diagonal: np.ndarray) -> float:

@@ -97,7 +97,7 @@ def solve_snapshot(task: SnapshotTask) -> Snapshot:
     operator = cell.with_stiffness(task.phase_stiffness)
     start = None if task.start is None else task.start.astype(float).reshape(-1, 18)
     solution = operator.solve(task.options, start)
-    effective = operator.energy(solution.u)
+    effective = solution.effective
     error = solution.energy_error.sum() / (cell.grid.volume * np.linalg.norm(effective))
     if solution.status is not Status.CONVERGED:
         raise ConvergenceError(

@@ -95,7 +95,8 @@ def test_solution_exact_up_to_rounding_has_no_estimated_error():
         allow_disconnected=True,
     )
     uniform = homogenize(Rve(phases=np.zeros((4, 4, 4), int)), [STEEL])
-    assert void.error_estimate == uniform.error_estimate == 0.0
+    assert uniform.error_estimate == 0.0
+    assert void.error_estimate < 1e-14  # rounding of single precision
 
 
 def test_stiffness_far_below_the_voigt_mean_keeps_its_digits():
