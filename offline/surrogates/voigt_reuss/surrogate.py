@@ -77,6 +77,7 @@ class PlaneSurrogate(nn.Module):
         """
         number = range(self.turns if symmetric else 1)
         auxiliary = self.auxiliary(c0, tau)
+        inputs = inputs.to(auxiliary.dtype)
         total: Tensor | None = None
         for k in number:
             turn = torch.full((len(inputs),), k, device=inputs.device)
@@ -97,14 +98,15 @@ class PlaneSurrogate(nn.Module):
 
     def auxiliary(self, c0: Tensor, tau: Tensor | None) -> Tensor:
         """The scalars beside the picture."""
+        dtype = next(self.net.parameters()).dtype
         if not self.config.with_tau:
-            return c0[:, None].to(torch.float32)
+            return c0[:, None].to(dtype)
         if tau is None:
             raise ParameterError(
                 "this network takes the threshold tau besides the picture, and none was given. "
                 "For pictures from elsewhere use a network with with_tau = False."
             )
-        return torch.stack([c0, tau], dim=1).to(torch.float32)
+        return torch.stack([c0, tau], dim=1).to(dtype)
 
     @torch.no_grad()
     def predict(self, pictures: Any, symmetric: bool = True) -> np.ndarray:
@@ -130,7 +132,7 @@ class PlaneSurrogate(nn.Module):
             part = torch.tensor(array[first : first + BATCH], device=device)
             c0 = 1.0 - part.mean(dim=(1, 2))
             shown = part if part.shape[1:] == (side, side) else _area_means(part, side)
-            parts.append(self.stiffness(shown.float(), c0, symmetric=symmetric).cpu().numpy())
+            parts.append(self.stiffness(shown, c0, symmetric=symmetric).cpu().numpy())
         return np.concatenate(parts)
 
     @torch.no_grad()
@@ -142,7 +144,7 @@ class PlaneSurrogate(nn.Module):
         parts = []
         for first in range(0, len(cells), BATCH):
             some = slice(first, first + BATCH)
-            inputs = torch.tensor(source[some], device=device).float()
+            inputs = torch.tensor(source[some], device=device)
             chosen = tau[some] if self.config.with_tau else None
             parts.append(self.stiffness(inputs, c0[some], chosen, symmetric).cpu().numpy())
         return np.concatenate(parts)

@@ -179,7 +179,6 @@ def test_gradient_goes_through_renderer_network_and_bounds():
     amplitudes = torch.zeros(1, 11, 11, dtype=torch.float64)
     amplitudes[0, 4:7, 4:7] = torch.rand(3, 3, generator=torch.Generator().manual_seed(1))
     tau = torch.tensor([0.5], dtype=torch.float64)
-    net.auxiliary = lambda c0, tau: c0[:, None]  # the network works in float32 otherwise
 
     def trace(t):
         tensors = net.design(amplitudes, t, temperature=0.2)
