@@ -117,10 +117,8 @@ def _reach(
         tol = float(aim) if below < aim < above else _between(below, above)
     if best is None:
         raise RuntimeError(f"error {target} not reached: {errors}")
-    runs, begin = [best], time.perf_counter()
-    if best.seconds > REPEAT_SECONDS:
-        begin -= REPEAT_SECONDS
-    while len(runs) < REPEATS and time.perf_counter() - begin < REPEAT_SECONDS:
+    runs, until = [best], time.perf_counter() + REPEAT_SECONDS - best.seconds
+    while len(runs) < REPEATS and time.perf_counter() < until:
         runs.append(solve(best.tol, limit))
     best = min(runs, key=lambda run: run.seconds)
     return {
