@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 
 __all__ = ["ahead"]
 
-A, B = TypeVar("A"), TypeVar("B")
+A = TypeVar("A")
+B = TypeVar("B")
 
 
 def ahead(work: Callable[[A], B], items: Iterator[A], count: int = 2) -> Iterator[B]:
