@@ -110,14 +110,13 @@ class CellBatch:
             grids.append(coarse)
             transfers.append(transfer)
         scale = torch.tensor([part.scale for part in parts], dtype=dtype, device=device)
-        weight = fine.elements.density * fine.materials.solid[fine.elements.material]
         return cls(
             grids=tuple(grids),
             transfers=tuple(transfers),
             operators=tuple(operators),
             loads=tuple(loads),
-            solid=fine.elements.at_nodes((weight > 0).to(dtype)[:, None])[:, 0] > 0,
-            node_stiffness=_node_stiffness(fine, weight) / grid.spread(scale)[:, None],
+            solid=_touches_solid(fine),
+            node_stiffness=_node_stiffness(fine) / grid.spread(scale)[:, None],
             scale=scale,
             mean_stiffness=fine.mean_stiffness(include_soft=False),
             volume=fine.materials.volume,
@@ -256,7 +255,12 @@ def _macro_displacement(grid: HexGrid) -> np.ndarray:
     return np.asarray(np.einsum("kij,aj->aik", basis, points).reshape(24, 6))
 
 
-def _node_stiffness(operator: StiffnessOperator, weight: Tensor) -> Tensor:
-    entries = operator.materials.stiffness[:, UPPER[0], UPPER[1]]
-    per_element = weight[:, None] * entries[operator.elements.material]
-    return operator.elements.at_nodes(per_element) / 8.0
+def _node_stiffness(operator: StiffnessOperator) -> Tensor:
+    materials = operator.materials
+    entries = materials.stiffness[:, UPPER[0], UPPER[1]] * materials.solid[:, None]
+    return operator.elements.assembled(entries[:, None, :].expand(-1, 8, -1)) / 8.0
+
+
+def _touches_solid(operator: StiffnessOperator) -> Tensor:
+    solid = operator.materials.solid.to(operator.dtype)
+    return operator.elements.assembled(solid[:, None, None].expand(-1, 8, 1))[:, 0] > 0

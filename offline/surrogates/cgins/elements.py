@@ -13,6 +13,7 @@ from torch import Tensor
 from offline.homogenization.grid import CORNERS
 from offline.surrogates.cgins import stencil_kernels
 from offline.surrogates.cgins.sparse_grid import OFFSETS, SparseGrid
+from offline.surrogates.cgins.threads import torch_threads
 
 __all__ = ["NEIGHBOUR_OF", "ElementSet", "Stencil"]
 
@@ -85,16 +86,24 @@ class ElementSet:
             result[self.nodes[:, a], a] = numbers
         return result
 
-    def at_nodes(self, values: Tensor) -> Tensor:
-        """Sum (N, C) over the elements around each node of `values` (E, C)."""
-        return self.scattered(values[:, None, :].expand(-1, 8, -1))
+    def assembled(self, values: Tensor) -> Tensor:
+        """Sum (N, C) over the elements around each node of density times `values` (M, 8, C), the
+        contributions of a matrix's element to its corners."""
+        pattern, rows = self._patterns
+        density = torch.cat([self.density, self.density.new_zeros(1)])
+        material = torch.cat([self.material, self.material.new_zeros(1)])
+        result = values.new_zeros(len(rows), values.shape[2])
+        for a in range(8):
+            around = self.around[rows, a]
+            result += density[around, None] * values[material[around], a]
+        return result[pattern.long()]
 
     def scattered(self, values: Tensor) -> Tensor:
         """Sum (N, C) at the nodes of `values` (E, 8, C) at the elements' corners."""
         padded = torch.cat([values, values.new_zeros(1, *values.shape[1:])])
         result = padded[self.around[:, 0], 0]
         for a in range(1, 8):
-            result = result + padded[self.around[:, a], a]
+            result += padded[self.around[:, a], a]
         return result
 
     def stencil(self, weight: Tensor | None = None) -> Stencil:
@@ -141,15 +150,10 @@ class ElementSet:
 
     def _compiled_blocks(self, rows: Tensor, ke: Tensor) -> Tensor:
         blocks = ke.new_zeros(len(rows), 27, 3, 3)
-        stencil_kernels.assemble(
-            rows.numpy(),
-            self.around.numpy(),
-            self.material.numpy(),
-            self.density.numpy(),
-            ke.contiguous().numpy(),
-            NEIGHBOUR_OF,
-            blocks.numpy(),
-        )
+        where = (rows.numpy(), self.around.numpy(), self.material.numpy())
+        values = (self.density.numpy(), ke.contiguous().numpy())
+        with torch_threads():
+            stencil_kernels.assemble(*where, *values, NEIGHBOUR_OF, blocks.numpy())
         return blocks
 
     def _gathered_blocks(self, rows: Tensor, ke: Tensor) -> Tensor:

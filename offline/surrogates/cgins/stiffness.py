@@ -18,6 +18,7 @@ from matnet.errors import ParameterError
 from offline.surrogates.cgins import stencil_kernels
 from offline.surrogates.cgins.elements import ElementSet, Stencil
 from offline.surrogates.cgins.sparse_grid import SparseGrid
+from offline.surrogates.cgins.threads import torch_threads
 
 __all__ = ["ENGINES", "ElementOperator", "MaterialTable", "StiffnessOperator", "to_displacement"]
 
@@ -37,7 +38,7 @@ class ElementOperator:
     ----------
     elements : ElementSet
     engine : {"stencil", "elements", "assembled"}, optional
-        Default: ``stencil`` on the CPU; elsewhere ``assembled`` up to 64^3 nodes, then ``elements``.
+        Default: ``stencil`` on the CPU, else ``assembled`` up to 64^3 nodes, then ``elements``.
 
     Raises
     ------
@@ -71,7 +72,7 @@ class ElementOperator:
     def product(self, u: Tensor) -> Tensor:
         """K u without a record for differentiation."""
         if self.engine == "stencil":
-            return _compiled_product(self.compiled, u)
+            return _compiled_product(self, u)
         if self.engine == "assembled":
             return torch.mm(self.matrix, u.reshape(-1, u.shape[2])).reshape(u.shape)
         return self._element_product(u)
@@ -291,19 +292,21 @@ class StiffnessOperator(ElementOperator):
         return energies / materials.volume[cell][:, None, None]
 
     def _forces(self, fe: Tensor) -> Tensor:
-        elements = self.elements
-        forces = fe.reshape(-1, 8, 18)[elements.material] * elements.density[:, None, None]
-        return elements.scattered(forces).reshape(-1, 3, 6)
+        return self.elements.assembled(fe.reshape(-1, 8, 18)).reshape(-1, 3, 6)
 
 
-def _compiled_product(compiled: Compiled, u: Tensor) -> Tensor:
+def _compiled_product(operator: ElementOperator, u: Tensor) -> Tensor:
+    compiled, pieces = operator.compiled, operator.grid.pieces
     array = u.detach().reshape(-1, 18).contiguous().numpy()
     wide = np.zeros((len(array) + 1, stencil_kernels.WIDTH), array.dtype)
-    stencil_kernels.widen(array, wide)
+    product = np.empty_like(wide)
+    parts = np.empty((len(pieces), 1, stencil_kernels.LOADS))
     out = np.empty_like(array)
-    stencil_kernels.stencil_product(
-        wide, compiled.neighbours, compiled.pattern, compiled.blocks, out
-    )
+    matrix = (compiled.neighbours, compiled.pattern, compiled.blocks)
+    with torch_threads():
+        stencil_kernels.widen(array, wide)
+        stencil_kernels.multiply(wide, *matrix, pieces, product, parts)
+        stencil_kernels.narrow(product, out)
     return torch.from_numpy(out).reshape(u.shape)
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import product
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from matnet.errors import ParameterError
+from offline.surrogates.cgins import stencil_kernels
 from offline.surrogates.cgins.sparse_grid import OFFSETS, SparseGrid
+from offline.surrogates.cgins.threads import torch_threads
 
 __all__ = ["Transfer", "coarsen"]
 
@@ -37,11 +40,15 @@ class Transfer:
 
     def prolong(self, x: Tensor) -> Tensor:
         """Fine field (N_f, ...) of the coarse field `x` (N_c, ...)."""
-        return _gather_sum(x, self.parents, self.parent_weights)
+        result = _Interpolation.apply(x, self, True)
+        assert isinstance(result, Tensor)
+        return result
 
     def restrict(self, x: Tensor) -> Tensor:
         """Coarse field (N_c, ...) = P^T x of the fine field `x` (N_f, ...)."""
-        return _gather_sum(x, self.children, self.child_weights.expand(self.children.shape))
+        result = _Interpolation.apply(x, self, False)
+        assert isinstance(result, Tensor)
+        return result
 
     def to(self, device: torch.device | str) -> Transfer:
         """A copy on another device."""
@@ -84,12 +91,34 @@ def coarsen(grid: SparseGrid) -> tuple[SparseGrid, Transfer]:
     return coarse, Transfer(rows, weights, children, child_weights)
 
 
+class _Interpolation(torch.autograd.Function):
+    """P x or P^T x; the derivative is the other one."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, transfer: Transfer, up: bool) -> Tensor:
+        ctx.transfer, ctx.up = transfer, up
+        if up:
+            return _gather_sum(x, transfer.parents, transfer.parent_weights)
+        weights = transfer.child_weights.expand(transfer.children.shape)
+        return _gather_sum(x, transfer.children, weights)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
+        return _Interpolation.apply(gradient, ctx.transfer, not ctx.up), None, None
+
+
 def _gather_sum(x: Tensor, rows: Tensor, weights: Tensor) -> Tensor:
     """Sum over columns of ``weights * x[rows]``, a row number past the end standing for zero."""
-    flat = x.reshape(x.shape[0], -1)
+    flat = x.detach().reshape(x.shape[0], -1)
+    if x.device.type == "cpu" and x.dtype in (torch.float32, torch.float64):
+        result = flat.new_empty(rows.shape[0], flat.shape[1])
+        arrays = (flat.contiguous(), rows, weights.to(x.dtype), result)
+        with torch_threads():
+            stencil_kernels.gather_sum(*(a.numpy() for a in arrays))
+        return result.reshape(-1, *x.shape[1:])
     padded = torch.cat([flat, flat.new_zeros(1, flat.shape[1])])
     result = flat.new_zeros(rows.shape[0], flat.shape[1])
     for column in range(rows.shape[1]):
         weight = weights[:, column, None].to(x.dtype)
-        result = result + weight * padded.index_select(0, rows[:, column])
+        result.addcmul_(weight, padded.index_select(0, rows[:, column]))
     return result.reshape(-1, *x.shape[1:])
