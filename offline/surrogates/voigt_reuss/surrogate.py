@@ -78,16 +78,12 @@ class PlaneSurrogate(nn.Module):
         number = range(self.turns if symmetric else 1)
         auxiliary = self.auxiliary(c0, tau)
         inputs = inputs.to(auxiliary.dtype)
-        total: Tensor | None = None
+        turned = []
         for k in number:
             turn = torch.full((len(inputs),), k, device=inputs.device)
             normalised = self.output.normalised(self(turn_pictures(inputs, turn), auxiliary))
-            # mirrors undo themselves, but a swap after them mirrors the other axes
-            back = torch.full_like(turn, _inverse(k))
-            turned = turn_stiffness(normalised, back)
-            total = turned if total is None else total + turned
-        assert total is not None
-        return self.output.stiffness(total / len(number), c0)
+            turned.append(turn_stiffness(normalised, torch.full_like(turn, _inverse(k))))
+        return self.output.stiffness(torch.stack(turned).mean(dim=0), c0)
 
     def design(self, amplitudes: Tensor, tau: Tensor, temperature: float) -> Tensor:
         """C (n, 3, 3) of generator parameters through the renderer, with their derivatives."""
@@ -238,8 +234,10 @@ class Evaluation:
 
 
 def _inverse(number: int) -> int:
+    """The symmetry that undoes symmetry `number`."""
     if number < 4:
-        return number
+        return number  # mirrors undo themselves
+    # mirrors, then a swap: the same as a swap, then mirrors of the other axes
     return 4 | (number & 1) << 1 | (number & 2) >> 1
 
 
