@@ -65,7 +65,11 @@ RECIPE = (
 @click.option("--epochs", type=click.IntRange(min=1), help="Passes over the training cells.")
 @click.option("--batch", type=click.IntRange(min=1), help="Cells per step and process.")
 @click.option("--lr", "learning_rate", type=float, help="Largest learning rate.")
-@click.option("--warm-up", type=click.IntRange(min=0), help="Steps until it is reached.")
+@click.option(
+    "--warm-up",
+    type=click.IntRange(min=0),
+    help="Steps until it is reached, by default at most a tenth.",
+)
 @click.option("--schedule", help="cosine, one-cycle, plateau or constant.")
 @click.option("--optimizer", help="adam, adamw or sgd.")
 @click.option("--weight-decay", type=float, help="Of the optimizer.")
@@ -139,6 +143,9 @@ def command(
         workers=workers,
     )
     task = chosen.task(data, read_settings(settings))
+    if recipe["warm_up"] is None:  # the recipe's warm-up is meant for long runs
+        steps = options.epochs * task.steps(int(os.environ.get("WORLD_SIZE", "1")))
+        options = replace(options, warm_up=min(options.warm_up, steps // 10))
     folder = out or Path(f"{architecture}-{'-'.join(families)}")
     check_folder(folder)
     first = os.environ.get("RANK", "0") == "0"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import multiprocessing
 import signal
+import weakref
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -200,6 +201,8 @@ class CellStream:
                 mp_context=multiprocessing.get_context("spawn"),
                 initializer=_one_thread,
             )
+            # a pool that is collected without waiting for its thread races with Python's exit
+            weakref.finalize(self, self._pool.shutdown, cancel_futures=True)
         pool = self._pool
         return [
             (s, None if s in self._kept else pool.submit(_make, *self._recipe(s))) for s in seeds

@@ -103,6 +103,7 @@ def test_table_tells_status_and_weights(here, capsys):
 def test_options_not_given_come_from_the_architecture(here):
     assert train("-o", "a") == 0
     card = weights.load(here / "a" / "final").card
+    assert card["training"]["warm_up"] == 0  # 2 in the recipe, but there are 9 steps only
     assert card["training"]["learning_rate"] == 0.3 and card["data"]["batch"] == 4
     assert train("-o", "b", "--lr", "0.1", "--batch", "6", "--set", "slope=3", "--seed", "5") == 0
     card = weights.load(here / "b" / "final").card
