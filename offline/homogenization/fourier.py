@@ -23,6 +23,7 @@ from offline.homogenization.grid import CORNERS, HexGrid
 from offline.homogenization.memory import Workspace
 from offline.homogenization.mesh import SolidMesh
 from offline.homogenization.node_kernels import WIDTH, apply_symbol, from_grid, to_grid
+from offline.homogenization.transforms import LARGEST_PRIME, convolve, plan
 
 __all__ = [
     "FourierPreconditioner",
@@ -91,10 +92,9 @@ class FourierPreconditioner:
     FFT-based solver for smooth high-contrast data", arXiv:2508.02613). Phases do not enter: across
     sharp interfaces the same scaling makes the iterations grow with the mesh.
 
-    M is a convolution with real numbers, so it acts on real and imaginary parts alike: two
-    load cases make the real and the imaginary part of one complex field. Six load cases of three
-    components are nine complex fields in the memory of the eighteen real ones; they are
-    transformed in place, with no half spectrum and for every grid size.
+    M is a convolution with real numbers, so two load cases can make the real and the imaginary part
+    of one complex field (`offline.homogenization.transforms`). Grids whose sizes have prime factors
+    above 13 go through ducc0, which treats these better.
 
     Parameters
     ----------
@@ -131,7 +131,12 @@ class FourierPreconditioner:
         invert_symmetric(inverse[1:])
         inverse[0] = 0.0  # translations
         largest = float(np.abs(inverse).max()) or 1.0
-        self._inverse = (symbol / largest).astype(np.float32)
+        self._inverse = (symbol / (largest * grid.n_voxels)).astype(np.float32)
+        n1, n2, n3 = grid.shape
+        self._rows = np.searchsorted(mesh.nodes, np.arange(n1 * n2 + 1) * n3)
+        plans = [plan(n) for n in grid.shape]
+        quick = max(int(radices.max()) for radices, _ in plans) <= LARGEST_PRIME
+        self._plans = plans if quick else None
         scale = density_scale(mesh)
         lowest = float(scale.min())
         self._nodal_scale = np.minimum(scale / lowest, LARGEST_SCALE).astype(np.float32)
@@ -141,11 +146,21 @@ class FourierPreconditioner:
         """z = S M S r / magnitude for fields (n_nodes, 18) in single precision."""
         whole = self.mesh.n_nodes == self.grid.n_voxels
         field = z if whole else self._workspace.grid
+        if self._plans is None:
+            self._apply_generic(r, field, z)
+            return
+        (r1, t1), (r2, t2), (r3, t3) = self._plans
+        mesh, flat = self.mesh, field.reshape(-1)
+        scale, shape, rows = self._nodal_scale, self.grid.shape, self._rows
+        convolve(r, scale, mesh.nodes, rows, self._inverse, shape, r1, t1, r2, t2, r3, t3, flat, z)
+
+    def _apply_generic(self, r: np.ndarray, field: np.ndarray, z: np.ndarray) -> None:
+        """The same for every size; `field` may be z where all nodes are active."""
         to_grid(self._nodal_scale, r, self.mesh.number, field)
         spectrum = field.view(np.complex64).reshape(*self.grid.shape, WIDTH // 2)
         c2c(spectrum, axes=(0, 1, 2), out=spectrum, nthreads=self.threads)
         apply_symbol(self._inverse, field.reshape(*self.grid.shape, WIDTH))
-        c2c(spectrum, axes=(0, 1, 2), forward=False, inorm=2, out=spectrum, nthreads=self.threads)
+        c2c(spectrum, axes=(0, 1, 2), forward=False, out=spectrum, nthreads=self.threads)
         from_grid(self._nodal_scale, field, self.mesh.nodes, z)
 
 
