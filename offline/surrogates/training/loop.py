@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import shutil
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -26,7 +27,8 @@ from offline.surrogates.training.task import TrainingTask
 
 __all__ = ["CHECKPOINT", "train"]
 
-CHECKPOINT = "checkpoint.pt"
+CHECKPOINT, METRICS, EVENTS = "checkpoint.pt", "metrics.csv", "events"
+WEIGHTS = BEST, FINAL = "best", "final"
 Report = Callable[[Progress], None]
 
 
@@ -70,11 +72,21 @@ def train(
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     with process_group(options.device) as group, Interruption() as interruption:
+        if anew and group.first:
+            _clear(folder)
         run = _Run(task, options, folder, group, anew=anew)
         try:
             return run.to_the_end(interruption, report or (lambda progress: None))
         finally:
             run.close()
+
+
+def _clear(folder: Path) -> None:
+    """Remove what an older run left, so that nothing of it is taken for the new one's."""
+    shutil.rmtree(folder / EVENTS, ignore_errors=True)
+    pairs = [f"{name}{suffix}" for name in WEIGHTS for suffix in (".safetensors", ".json")]
+    for name in (CHECKPOINT, METRICS, *pairs):
+        (folder / name).unlink(missing_ok=True)
 
 
 class _Run:
@@ -105,7 +117,7 @@ class _Run:
         self.started = time.monotonic() - self.state.seconds
         self.last_checkpoint = time.monotonic()
         writes = group.first and options.tensorboard
-        self.events = Events(folder / "events", self.state.step) if writes else None
+        self.events = Events(folder / EVENTS, self.state.step) if writes else None
 
     def to_the_end(self, interruption: Interruption, report: Report) -> TrainResult:
         """Run the epochs that are left."""
@@ -206,9 +218,9 @@ class _Run:
         state.plateau = state.plateau.after(value)
         if value < state.best:
             state.best, state.best_epoch = value, state.epoch
-            self._write_weights("best")
+            self._write_weights(BEST)
         if self.group.first:
-            write_metrics(self.folder / "metrics.csv", state.history)
+            write_metrics(self.folder / METRICS, state.history)
         if self.events is not None:
             self.events.add({f"epoch/{name}": v for name, v in row.items()}, state.step)
 
@@ -223,7 +235,7 @@ class _Run:
         return dict(self.group.from_first(found))
 
     def _finish(self, status: str) -> TrainResult:
-        self._write_weights("final", status)
+        self._write_weights(FINAL, status)
         state = self.state
         return TrainResult(
             module=self.module,

@@ -121,6 +121,16 @@ def test_best_weights_are_those_of_the_smallest_validation(linear, tmp_path):
     torch.testing.assert_close(best.tensors["1.weight"], module[1].weight.detach(), rtol=0, atol=0)
 
 
+def test_run_started_anew_leaves_nothing_of_the_old_one(linear, tmp_path):
+    train(linear.LinearTask(), QUICK, tmp_path)
+    blind = linear.LinearTask(validations=[float("nan")] * 4)
+    (tmp_path / "notes.txt").write_text("mine")
+    found = train(blind, QUICK, tmp_path, anew=True)
+    assert found.best_epoch == 0 and not (tmp_path / "best.safetensors").exists()
+    assert (tmp_path / "final.safetensors").exists() and (tmp_path / "notes.txt").exists()
+    assert weights.load(tmp_path / "final").card["last_epoch"]["validation"] is None
+
+
 def halt_at(number):
     def halt(call, batch):
         if call == number:
