@@ -43,9 +43,14 @@ class Stencil:
         """Blocks (N, 27, 3, 3) of every node."""
         return self.blocks[self.pattern.long()]
 
-    def diagonal_blocks(self) -> Tensor:
-        """Blocks (N, 3, 3) on the diagonal."""
-        return self.blocks[:, 13][self.pattern.long()]
+    def diagonal_blocks(self, shape: tuple[int, int, int]) -> Tensor:
+        """Blocks (N, 3, 3) on the diagonal; along an axis of one node all neighbours are itself."""
+        itself = [
+            number
+            for number, offset in enumerate(OFFSETS)
+            if all(o == 0 or n == 1 for o, n in zip(offset, shape, strict=True))
+        ]
+        return self.blocks[:, itself].sum(1)[self.pattern.long()]
 
 
 @dataclass(frozen=True, eq=False)

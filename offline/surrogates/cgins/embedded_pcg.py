@@ -21,6 +21,9 @@ for each cell and load. The derivative runs the steps backwards (bars are deriva
 
 and ends with :math:`\bar u_0 = \bar u - K (\bar r_0 + 2 \bar\rho_0 D r_0 + D \bar p_0)`. It keeps
 two fields for each step, r and p, and finds q from the residuals: one product per step each way.
+
+A cell and load whose residual has come down to rounding rests: its steps have length zero, and
+derivatives pass them unchanged.
 """
 
 from __future__ import annotations
@@ -38,6 +41,8 @@ from offline.surrogates.cgins.sparse_grid import SparseGrid
 from offline.surrogates.cgins.stiffness import ElementOperator
 
 __all__ = ["embedded_pcg"]
+
+FLOOR = 16.0  # relative residuals below that many rounding errors are rounding
 
 
 @overload
@@ -141,20 +146,21 @@ class _Record:
 
 def _run(algebra: Algebra, u0: Tensor, f: Tensor, k: int, keep: bool) -> _Record:
     u, load = algebra.field(u0), algebra.field(f)
-    _, scale = algebra.norms(load)
+    power, scale = algebra.norms(load)
     r = load
     algebra.add_product(u, -1.0, r)
     rho, square = algebra.norms(r)
+    floor = torch.maximum(power, rho) * (FLOOR * torch.finfo(f.dtype).eps) ** 2
     squares = [square]
     p = algebra.direction(torch.zeros_like(rho), r, r, algebra.empty())
     record = _Record(algebra, u, square)
     record.r.append(r)
     for step in range(k):
         q, pi = algebra.multiply(p)
-        alpha = _ratio(rho, pi)
+        alpha = torch.where(rho > floor, _ratio(rho, pi), torch.zeros_like(rho))
         r_next = algebra.empty() if keep else r
         rho_next, square = algebra.advance(alpha, p, q, u, r, r_next)
-        beta = _ratio(rho_next, rho)
+        beta = torch.where(rho_next > floor, _ratio(rho_next, rho), torch.zeros_like(rho))
         if keep:
             record.r.append(r_next)
             record.p.append(p)
@@ -181,6 +187,7 @@ def _run_back(record: _Record, gradient: Tensor) -> tuple[Tensor, Tensor]:
         beta_bar_over_rho = _ratio(dots[0], rho)
         rho_bar = rho_bar + beta_bar_over_rho
         alpha_bar = dots[1] - dots[2] - 2.0 * rho_bar * dots[3]
+        alpha_bar = torch.where(alpha > 0, alpha_bar, torch.zeros_like(alpha))  # a step at rest
         pi_bar = -_ratio(alpha_bar * alpha, pi)
         s = algebra.adjoint_fields(
             (2.0 * rho_bar, alpha, beta, pi_bar), p, q, r_next, u_bar, p_bar, r_bar
