@@ -2,13 +2,13 @@ r"""Conjugate gradients for six load cases at once, stopped on the effective sti
 
 Iterations run in single precision on the scaled system
 :math:`(K / k_0)\, \tilde u^k = r_0^k / s_k` with :math:`u^k = (s_k / k_0)\, \tilde u^k`, where
-:math:`k_0` is a power of two near the entries of K and :math:`s_k` the norm of the load: units and
-element sizes cannot leave the range of single precision. Before a solve ends, and whenever all
-residuals have dropped by `DROP`, the true residual :math:`f - K u` is computed in double precision and
-replaces the one of the recurrence, while the search direction is kept (Sleijpen & van der Vorst,
-*Computing* 56, 1996, 141-163; mixed precision: Clark et al., *Comput. Phys. Commun.* 181, 2010,
-1517-1528, section 5). Where rounding keeps the true residual above the recurrence's again, all goes
-on in double precision. A solve is never ended on the recurrence's word alone.
+:math:`k_0` is a power of two near the entries of K and :math:`s_k` the norm of the load: units
+and element sizes cannot leave the range of single precision. Before a solve ends, and whenever all
+residuals have dropped by `DROP`, the true residual :math:`f - K u` is computed in double precision
+and replaces the one of the recurrence, while the search direction is kept (Sleijpen & van der
+Vorst, *Computing* 56, 1996, 141-163; mixed precision: Clark et al., *Comput. Phys. Commun.* 181,
+2010, 1517-1528, section 5). Where rounding keeps the true residual above the recurrence's again,
+all goes on in double precision. A solve is never ended on the recurrence's word alone.
 """
 
 from __future__ import annotations
@@ -45,6 +45,9 @@ FEWEST_STEPS = 5  # a warm start's first drops say little about the remainder
 DROP = 1e-4  # of the residual between replacements; rounding of single precision is far below
 GAP = 2.0  # rounding dominates where the true residual is above the recurrence's by this factor
 SLOW = 0.1  # two such gaps with less progress in between end single precision
+# Stiff islands in a soft matrix: rounding of their forces in single precision is no longer small
+# beside those of the matrix, which a residual does not show. At 1e6 some cells went astray.
+SINGLE_CONTRAST = 1e5
 SINGLE_RANGE = (1e-25, 1e25)  # results of these sizes are kept in single precision
 Progress = Callable[[int, float], None]  # iteration, estimated relative error of C^H
 
@@ -125,7 +128,8 @@ class _Run:
         if start is not None:
             self.settled = np.array(start, dtype=np.float64)
             self.effective = operator.evaluate(self.settled, out=residual)
-        self._begin(np.float32, residual)
+        single = operator.contrast <= SINGLE_CONTRAST
+        self._begin(np.float32 if single else np.float64, residual)
 
     def _scale_by(self, f_norm: np.ndarray) -> None:
         """Scales of the load cases, and the scaled norms where they are done."""
