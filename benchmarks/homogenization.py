@@ -143,7 +143,7 @@ class Bench:
             **files,
             "solver": solver,
             "threads": OURS.get(solver, self.settings["cores"]),
-            "device": self.options.device,
+            "device": self.options.device or "cpu",
             "residual": 1e-6 if self.options.device else 1e-10,
             "limit": self.options.limit if peer else REFERENCE_LIMIT,
             "targets": [(t, self.guess(case, n, solver, t)) for t in self.targets],

@@ -29,8 +29,7 @@ def stiffnesses(moduli: Any) -> np.ndarray:
 
 def options(job: dict[str, Any], **stop: float) -> SolverOptions:
     """What the job asks for."""
-    where = {"device": job["device"]} if job.get("device") else {}
-    return SolverOptions(threads=job["threads"], **where, **stop)
+    return SolverOptions(threads=job["threads"], device=job["device"], **stop)
 
 
 def warm_up(job: dict[str, Any], c: np.ndarray) -> None:
@@ -89,7 +88,7 @@ def exact_stiffness(job: dict[str, Any], rve: Rve, c: np.ndarray) -> None:
 
 
 def _device_memory(job: dict[str, Any]) -> dict[str, float]:
-    if job.get("device") != "cuda":
+    if job["device"] != "cuda":
         return {}
     import torch
 

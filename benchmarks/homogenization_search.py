@@ -21,6 +21,7 @@ __all__ = ["Memory", "Run", "TooSlow", "distance", "measure_all"]
 BRACKET = 1.1  # tolerances closer than this give the same iterations, as a rule
 JUST_BELOW = 0.3  # an error above this share of the wanted one is just below it
 ATTEMPTS = 10
+LOOSEST = 0.9
 SLOW = 10.0  # seconds: for longer runs a less tight error will do
 JUST_BELOW_SLOW = 0.03  # one iteration divides the error by 2 to 3, one of pyamg's by 10
 REPEATS = 7
@@ -114,7 +115,9 @@ def _reach(
         if above < BRACKET * below:
             break
         aim = tol * np.clip((0.6 * target / max(error, 1e-15)) ** (1.0 / order), 0.05, 20.0)
-        tol = float(aim) if below < aim < above else _between(below, above)
+        tol = min(float(aim) if below < aim < above else _between(below, above), LOOSEST)
+        if tol in errors:
+            break
     if best is None:
         raise RuntimeError(f"error {target} not reached: {errors}")
     runs, until = [best], time.perf_counter() + REPEAT_SECONDS - best.seconds

@@ -39,36 +39,40 @@ def _unique(rows: list[dict[str, Any]], key: str) -> list[Any]:
 
 
 def print_table(rows: list[dict[str, Any]]) -> None:
-    """Seconds (ratio to matnet on two threads), setup, iterations and memory at each error."""
+    """A Markdown table: seconds, ratio to matnet on two threads, setup, iterations, memory."""
     targets = sorted({r["target"] for r in rows if isinstance(r["target"], float)}, reverse=True)
-    head = "".join(f" | error {t:.0e}: s, ratio, setup, iter." for t in targets)
-    print(f"{'case':8s} {'n':>4s} {'solver':18s}{head} | MiB")
+    heads = [f"{t:.0e}: s | ratio | setup s | iterations" for t in targets]
+    print("\n| cell | n | solver | " + " | ".join(heads) + " | MiB |")
+    print("|---" * (4 + 4 * len(targets)) + "|")
     for n in _unique(rows, "n"):
         for case in _unique(rows, "case"):
             for solver in _unique(rows, "solver"):
                 cells = [entry(rows, case, n, solver, t) for t in targets]
-                if any(cells):
-                    base = [entry(rows, case, n, OURS, t) for t in targets]
-                    texts = "".join(
-                        f" | {_measurement(c, b):34s}" for c, b in zip(cells, base, strict=True)
-                    )
-                    memory = [c["memory_mib"] for c in cells if c and "memory_mib" in c]
-                    size = f"{max(memory):5.0f}" if memory else "    -"
-                    print(f"{case:8s} {n:4d} {solver:18s}{texts} | {size}")
+                if not any(cells):
+                    continue
+                texts = [
+                    _measurement(c, entry(rows, case, n, OURS, t))
+                    for c, t in zip(cells, targets, strict=True)
+                ]
+                memory = [c["memory_mib"] for c in cells if c and "memory_mib" in c]
+                size = f"{max(memory):.0f}" if memory else ""
+                print(f"| {case} | {n} | {solver} | " + " | ".join(texts) + f" | {size} |")
+    print()
     _print_growth(rows, targets)
 
 
 def _measurement(row: dict[str, Any] | None, base: dict[str, Any] | None) -> str:
+    """Four cells."""
+    ours = base["seconds"] if base and "seconds" in base else np.nan
     if row is None:
-        return "-"
+        return " | | | "
     if "failed" in row:
-        return "failed"
+        return "failed | | | "
     if "more_than" in row:
-        ratio = f"{row['more_than'] / base['seconds']:.0f}x" if base and "seconds" in base else ""
-        return f"more than {row['more_than']:.0f} s, more than {ratio}"
-    ratio = row["seconds"] / base["seconds"] if base and "seconds" in base else np.nan
-    setup = f"{row['setup']:6.3f}" if row["setup"] is not None else "     -"
-    return f"{row['seconds']:8.3f} {ratio:6.1f}x {setup} {row['iterations']:5d}"
+        return f"> {row['more_than']:.0f} | > {row['more_than'] / ours:.1f} | | "
+    setup = "" if row["setup"] is None else f"{row['setup']:.3f}"
+    ratio = f"{row['seconds'] / ours:.1f}"
+    return f"{row['seconds']:.3f} | {ratio} | {setup} | {row['iterations']}"
 
 
 def _print_growth(rows: list[dict[str, Any]], targets: list[float]) -> None:
