@@ -1,6 +1,11 @@
-"""For all tests: the order in which libraries that do not get along are loaded."""
+"""For all tests: the order in which libraries are loaded, and modules that one may lack."""
 
 from contextlib import suppress
+from importlib.util import find_spec
+
+GPU = "offline/homogenization/gpu/"
+GPU_MODULES = ("triton_*.py", "compiled.py", "selfcheck.py")
+collect_ignore_glob = [] if find_spec("triton") else [GPU + name for name in GPU_MODULES]
 
 # dolfinx 0.5 loads its HDF5 for everybody (RTLD_GLOBAL); a later h5py binds to it and fails
 with suppress(ImportError):

@@ -13,10 +13,10 @@ from matnet.errors import ConvergenceError
 from matnet.plots import plot_youngs_modulus
 from offline.homogenization.options import SolverOptions, Status
 from offline.homogenization.pcg import Progress
-from offline.homogenization.solver import CellOperator, CellSolver, checked_stiffnesses
+from offline.homogenization.solver import CellSolver, checked_stiffnesses
 from offline.rve.rve import Rve
 
-__all__ = ["Homogenized", "homogenize"]
+__all__ = ["Homogenized", "homogenize", "not_converged"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -85,6 +85,7 @@ def homogenize(
     stiffnesses : (n_phases, 6, 6)
         Mandel stiffness of each phase in its material frame [stress unit]; zeros mean void.
     options : SolverOptions, optional
+        Its `device` says where to solve; see `offline.homogenization.gpu` for CUDA.
     start : (6, n1, n2, n3, 3), optional
         Fluctuations to start from.
     keep_displacement : bool
@@ -115,6 +116,21 @@ def homogenize(
     """
     begin = time.perf_counter()
     options = SolverOptions() if options is None else options
+    device = options.resolve_device(rve.phases.size)
+    if device != "cpu":
+        from offline.homogenization.gpu import homogenize_on
+
+        return homogenize_on(
+            device,
+            rve,
+            stiffnesses,
+            options,
+            start=start,
+            keep_displacement=keep_displacement,
+            allow_disconnected=allow_disconnected,
+            throw=throw,
+            progress=progress,
+        )
     c = checked_stiffnesses(stiffnesses, rve.phase_names)
     solver = CellSolver(
         rve,
@@ -140,7 +156,7 @@ def homogenize(
         version=matnet.__version__,
     )
     if throw and result.status is not Status.CONVERGED:
-        raise ConvergenceError(_not_converged(operator, result), result)
+        raise ConvergenceError(not_converged(result, operator.contrast), result)
     return result
 
 
@@ -148,7 +164,8 @@ def _centred(u: np.ndarray) -> np.ndarray:
     return np.asarray(u - u.mean(axis=0, dtype=np.float64))
 
 
-def _not_converged(operator: CellOperator, result: Homogenized) -> str:
+def not_converged(result: Homogenized, contrast: float) -> str:
+    """What to tell about a result that misses its tolerance."""
     options = result.options
     if options.residual_tol is None:
         reached = f"estimated error {result.error_estimate:.1e} > tol {options.tol:.1e}"
@@ -156,6 +173,6 @@ def _not_converged(operator: CellOperator, result: Homogenized) -> str:
         reached = f"residual {result.residual.max():.1e} > residual_tol {options.residual_tol:.1e}"
     return (
         f"Homogenisation stopped after {int(result.iterations.max())} iterations, {reached}, at "
-        f"phase contrast {operator.contrast:.1e}. Raise max_iterations, loosen the tolerance, or "
+        f"phase contrast {contrast:.1e}. Raise max_iterations, loosen the tolerance, or "
         "replace very soft phases by void."
     )

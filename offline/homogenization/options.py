@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import ctypes
 import enum
 import os
+import re
 from dataclasses import dataclass
 
 from matnet.errors import ParameterError
 
-__all__ = ["SolverOptions", "Status"]
+__all__ = ["CUDA_VOXELS", "SolverOptions", "Status", "require_device"]
+
+CUDA_VOXELS = 32**3  # a guess, not measured: below, launching kernels takes longer than their work
 
 
 class Status(enum.Enum):
@@ -34,6 +38,9 @@ class SolverOptions:
         Name of the solver, a key of `offline.homogenization.engines.ENGINES`.
     threads : int, optional
         Default: all cores this process may use.
+    device : {"auto", "cpu", "cuda"}
+        Where to solve; ``auto`` takes CUDA for cells of `CUDA_VOXELS` voxels and more if there is
+        such a device. ``cuda:1`` names the second one.
 
     Raises
     ------
@@ -46,6 +53,7 @@ class SolverOptions:
     max_iterations: int = 2000
     engine: str = "fourier"
     threads: int | None = None
+    device: str = "auto"
 
     def __post_init__(self) -> None:
         for name in ("tol", "residual_tol"):
@@ -56,6 +64,8 @@ class SolverOptions:
             value = getattr(self, name)
             if value is not None and (int(value) != value or value < 1):
                 raise ParameterError(f"{name} is {value}, expected a positive whole number.")
+        if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.device):
+            raise ParameterError(f"device is '{self.device}', expected 'auto', 'cpu' or 'cuda'.")
 
     @property
     def n_threads(self) -> int:
@@ -65,3 +75,57 @@ class SolverOptions:
         if hasattr(os, "sched_getaffinity"):
             return len(os.sched_getaffinity(0))
         return os.cpu_count() or 1
+
+    def resolve_device(self, voxels: int) -> str:
+        """``cpu`` or ``cuda`` for a cell of so many voxels.
+
+        Raises
+        ------
+        ParameterError
+            CUDA was asked for and there is none, or it does not know the engine.
+        """
+        everywhere = self.engine in ("auto", "fourier")
+        if self.device == "auto":
+            return (
+                "cuda"
+                if everywhere and voxels >= CUDA_VOXELS and _has_driver() and _cuda_devices()
+                else "cpu"
+            )
+        require_device(self.device)
+        if self.device != "cpu" and not everywhere:
+            raise ParameterError(
+                f"engine '{self.engine}' runs on the CPU only. Pass device='cpu' or "
+                "engine='fourier'."
+            )
+        return self.device
+
+
+def require_device(device: object) -> None:
+    """Raise `ParameterError` if `device` is a CUDA device that torch does not see."""
+    name = str(device)
+    if not name.startswith("cuda"):
+        return
+    count = _cuda_devices()
+    if int(name.partition(":")[2] or 0) >= count:
+        raise ParameterError(
+            f"device '{name}' was asked for, but torch sees {count or 'no'} CUDA "
+            f"{'device' if count == 1 else 'devices'}. Install a CUDA build of torch and a driver, "
+            "or use device 'cpu' or 'auto' (--device cpu)."
+        )
+
+
+def _has_driver() -> bool:
+    """Whether NVIDIA's driver library is there: a quick look that spares importing torch."""
+    try:
+        ctypes.CDLL("nvcuda.dll" if os.name == "nt" else "libcuda.so.1")
+    except OSError:
+        return False
+    return True
+
+
+def _cuda_devices() -> int:
+    try:
+        import torch
+    except ModuleNotFoundError:
+        return 0
+    return int(torch.cuda.device_count()) if torch.cuda.is_available() else 0

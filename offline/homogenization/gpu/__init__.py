@@ -1,0 +1,6 @@
+"""The homogenisation solver on torch devices: CUDA in use, the CPU in tests."""
+
+from offline.homogenization.gpu.memory import DeviceMemoryError, peak_memory
+from offline.homogenization.gpu.solve import homogenize_many, homogenize_on
+
+__all__ = ["DeviceMemoryError", "homogenize_many", "homogenize_on", "peak_memory"]

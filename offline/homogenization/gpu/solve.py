@@ -1,0 +1,285 @@
+"""Homogenisation on a torch device: one cell, or many small cells of one shape at once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+import matnet
+from matnet.errors import ConvergenceError, require_shape
+from offline.homogenization.gpu.backend import Kernels, choose_kernels, wants_triton
+from offline.homogenization.gpu.cell import (
+    COMPONENTS,
+    LOADS,
+    DeviceCell,
+    Sample,
+    around_nodes,
+    prepare,
+)
+from offline.homogenization.gpu.memory import DeviceMemoryError, Plan, make_plan
+from offline.homogenization.gpu.pcg import BatchSolution, solve
+from offline.homogenization.gpu.precondition import FourierInverse
+from offline.homogenization.options import SolverOptions, Status, require_device
+from offline.homogenization.pcg import Progress
+from offline.rve.rve import Rve
+
+if TYPE_CHECKING:
+    from offline.homogenization.effective import Homogenized
+
+__all__ = ["displacement", "homogenize_many", "homogenize_on", "solve_samples"]
+
+MOST_TOGETHER = 512  # cells of one batch; more would not fill the device better
+
+
+def homogenize_on(
+    device: torch.device | str,
+    rve: Rve,
+    stiffnesses: Any,
+    options: SolverOptions | None = None,
+    *,
+    start: Any = None,
+    keep_displacement: bool = False,
+    allow_disconnected: bool = False,
+    throw: bool = True,
+    progress: Progress | None = None,
+    kernels: Kernels = "auto",
+) -> Homogenized:
+    """`offline.homogenization.homogenize` on a torch device; the CPU serves for tests.
+
+    Parameters
+    ----------
+    device : torch.device or str
+    kernels : {"auto", "plain", "triton"}
+        Compiled kernels, those of plain torch, or compiled ones on CUDA if they compile.
+    rve, stiffnesses, options, start, keep_displacement, allow_disconnected, throw, progress
+        As for `homogenize`.
+
+    Raises
+    ------
+    DeviceMemoryError
+        The fields do not fit the device.
+    ShapeError, ParameterError, ConvergenceError
+        As `homogenize`.
+
+    Examples
+    --------
+    >>> rve = Rve(phases=np.array([0, 1]).reshape(2, 1, 1))
+    >>> result = homogenize_on("cpu", rve, [np.eye(6), 3.0 * np.eye(6)])
+    >>> result.stiffness.diagonal().round(6)
+    array([1.5, 2. , 2. , 1.5, 1.5, 2. ])
+    """
+    starts = None if start is None else [start]
+    sample = prepare(rve, stiffnesses, allow_disconnected=allow_disconnected)
+    options = SolverOptions() if options is None else options
+    results = _solve_batch(
+        [sample], torch.device(device), options, starts, keep_displacement, progress, kernels
+    )
+    if throw:
+        _check(results[0], sample)
+    return results[0]
+
+
+def homogenize_many(
+    cells: Sequence[tuple[Rve, Any]],
+    options: SolverOptions | None = None,
+    device: torch.device | str | None = None,
+    *,
+    keep_displacement: bool = False,
+    allow_disconnected: bool = False,
+    throw: bool = True,
+    kernels: Kernels = "auto",
+) -> list[Homogenized]:
+    """Effective stiffnesses of many cells of one shape, for data sets.
+
+    On CUDA the cells are solved side by side, as many as fit the memory, each with its own step
+    lengths and stop: one small cell alone would leave the device idle. On the CPU they are solved
+    one after another, which is faster there.
+
+    Parameters
+    ----------
+    cells : sequence of (Rve, stiffnesses)
+        On CUDA all of one shape with the same lattice vectors; phases may differ.
+    options : SolverOptions, optional
+    device : torch.device or str, optional
+        Default: what ``options.device`` says; ``auto`` takes CUDA where there is one.
+    keep_displacement, allow_disconnected, throw
+        As for `homogenize`.
+    kernels : {"auto", "plain", "triton"}
+        As for `homogenize_on`.
+
+    Returns
+    -------
+    list of Homogenized, in the order of `cells`. ``seconds`` is the batch's time per cell.
+
+    Examples
+    --------
+    >>> cells = [(Rve(phases=np.array([0, 1]).reshape(2, 1, 1)), [np.eye(6), s * np.eye(6)])
+    ...          for s in (1.0, 3.0)]
+    >>> [float(r.stiffness[0, 0].round(6)) for r in homogenize_many(cells)]
+    [1.0, 1.5]
+    """
+    options = SolverOptions() if options is None else options
+    voxels = sum(rve.phases.size for rve, _ in cells)
+    where = torch.device(options.resolve_device(voxels) if device is None else device)
+    if where.type == "cpu" and kernels == "auto":
+        one_by_one = _on_the_processor(cells, options, keep_displacement, allow_disconnected, throw)
+        return list(one_by_one)
+    samples = [prepare(rve, c, allow_disconnected=allow_disconnected) for rve, c in cells]
+    results: list[Homogenized] = []
+    while len(results) < len(samples):
+        rest = samples[len(results) :]
+        batch = rest[: _batch_size(rest, where, kernels)]
+        results += _solve_batch(batch, where, options, None, keep_displacement, None, kernels)
+    if throw:
+        for result, sample in zip(results, samples, strict=True):
+            _check(result, sample)
+    return results
+
+
+def _on_the_processor(
+    cells: Sequence[tuple[Rve, Any]],
+    options: SolverOptions,
+    keep_displacement: bool,
+    allow_disconnected: bool,
+    throw: bool,
+) -> Iterator[Homogenized]:
+    from offline.homogenization.effective import homogenize
+
+    for rve, stiffnesses in cells:
+        yield homogenize(
+            rve,
+            stiffnesses,
+            replace(options, device="cpu"),
+            keep_displacement=keep_displacement,
+            allow_disconnected=allow_disconnected,
+            throw=throw,
+        )
+
+
+def _batch_size(samples: Sequence[Sample], device: torch.device, kernels: Kernels) -> int:
+    """How many of the samples fit the device together, at most `MOST_TOGETHER`."""
+    size = min(len(samples), MOST_TOGETHER)
+    while size > 1:
+        try:
+            _plan(samples[:size], device, kernels)
+        except DeviceMemoryError:
+            size //= 2
+        else:
+            break
+    return size
+
+
+def _plan(samples: Sequence[Sample], device: torch.device, kernels: Kernels) -> Plan:
+    return make_plan(
+        samples[0].rve.shape,
+        device=device,
+        samples=len(samples),
+        density=any(s.rve.density is not None for s in samples),
+        plain=not wants_triton(kernels, device),
+    )
+
+
+def _solve_batch(
+    samples: Sequence[Sample],
+    device: torch.device,
+    options: SolverOptions,
+    starts: Sequence[Any] | None,
+    keep_displacement: bool,
+    progress: Progress | None,
+    kernels: Kernels,
+) -> list[Homogenized]:
+    begin = time.perf_counter()
+    cell, solution = solve_samples(samples, device, options, starts, progress, kernels)
+    seconds = (time.perf_counter() - begin) / len(samples)
+    return [
+        _homogenized(n, cell, solution, options, seconds, keep_displacement)
+        for n in range(len(samples))
+    ]
+
+
+def solve_samples(
+    samples: Sequence[Sample],
+    device: torch.device,
+    options: SolverOptions,
+    starts: Sequence[Any] | None = None,
+    progress: Progress | None = None,
+    kernels: Kernels = "auto",
+) -> tuple[DeviceCell, BatchSolution]:
+    """Solve prepared samples together; `starts` are displacements (6, n1, n2, n3, 3) [length].
+
+    Raises
+    ------
+    ParameterError
+        The device is CUDA and there is none.
+    DeviceMemoryError
+        The fields do not fit the device.
+    """
+    require_device(device)
+    plan = _plan(samples, device, kernels)
+    cell = DeviceCell(samples, device)
+    start = None if starts is None else _as_field(cell, starts)
+    backend = choose_kernels(cell, plan.slab_bytes, kernels)
+    inverse = FourierInverse(cell, plan.loads_at_once, backend.multiply)
+    solution = solve(cell, backend.stencil, backend.vectors, inverse, options, start, progress)
+    return cell, solution
+
+
+def _as_field(cell: DeviceCell, starts: Sequence[Any]) -> torch.Tensor:
+    """Dimensionless field on the device of displacements, one per sample."""
+    field = torch.empty(cell.field_shape, dtype=torch.float64)
+    for n, start in enumerate(starts):
+        array = np.asarray(start, dtype=float)
+        require_shape("displacement", array, (LOADS, *cell.shape, COMPONENTS))
+        field[n] = torch.as_tensor(np.moveaxis(array / cell.length, -1, 1))
+    return field
+
+
+def displacement(cell: DeviceCell, solution: BatchSolution, n: int) -> np.ndarray:
+    """Fluctuations (6, n1, n2, n3, 3) of sample n [length]: mean zero over the solid's nodes."""
+    nodes = (around_nodes((cell.material[n] > 0).to(torch.uint8)) > 0).cpu().numpy()
+    result = np.empty((LOADS, *cell.shape, COMPONENTS))
+    for load in range(LOADS):
+        for i in range(COMPONENTS):
+            values = solution.u[n, load, i].cpu().numpy() * cell.length
+            result[load, ..., i] = np.where(nodes, values - values[nodes].mean(), 0.0)
+    return result
+
+
+def _homogenized(
+    n: int,
+    cell: DeviceCell,
+    solution: BatchSolution,
+    options: SolverOptions,
+    seconds: float,
+    keep_displacement: bool,
+) -> Homogenized:
+    from offline.homogenization.effective import Homogenized
+
+    sample, c = cell.samples[n], solution.stiffness[n]
+    floor = 1e-12 * float(np.linalg.norm(sample.mean_stiffness))
+    norm = max(float(np.linalg.norm(c.diagonal())), floor) * cell.grid.n_voxels
+    return Homogenized(
+        stiffness=0.5 * (c + c.T) * sample.unit,
+        iterations=solution.iterations[n],
+        residual=solution.residual[n],
+        error_estimate=float(solution.energy_error[n].sum() / norm),
+        seconds=seconds,
+        displacement=displacement(cell, solution, n) if keep_displacement else None,
+        status=solution.status[n],
+        removed_voxels=sample.removed_voxels,
+        options=options,
+        rve_hash=sample.rve.hash(),
+        version=matnet.__version__,
+    )
+
+
+def _check(result: Homogenized, sample: Sample) -> None:
+    from offline.homogenization.effective import not_converged
+
+    if result.status is not Status.CONVERGED:
+        raise ConvergenceError(not_converged(result, 1.0 / sample.lowest), result)
