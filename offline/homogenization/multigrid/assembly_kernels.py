@@ -59,12 +59,13 @@ def mark_neighbours(elements, slot, used):
 
 
 @njit(cache=True)
-def find_neighbours(elements, slot, place, neighbours):
-    """neighbours[place[node, slot]] = the node at that offset."""
+def find_neighbours(elements, slot, start, rank, neighbours):
+    """neighbours[start[node] + rank[node, slot]] = the node at that offset."""
     for e in range(elements.shape[0]):
         for a in range(8):
             for b in range(8):
-                neighbours[place[elements[e, a], slot[a, b]]] = elements[e, b]
+                row = elements[e, a]
+                neighbours[start[row] + rank[row, slot[a, b]]] = elements[e, b]
 
 
 @njit(cache=True)
@@ -190,10 +191,10 @@ def _sum_patterns(e, start, children, pattern, density, patterns, m):
 
 
 @njit(cache=True)
-def _add_blocks(nodes, slot, place, m, blocks):
+def _add_blocks(nodes, slot, start, rank, m, blocks):
     for a in range(8):
         for b in range(8):
-            at = place[nodes[a], slot[a, b]]
+            at = start[nodes[a]] + rank[nodes[a], slot[a, b]]
             for i in range(3):
                 for j in range(3):
                     blocks[at, 3 * i + j] += m[3 * a + i, 3 * b + j]
@@ -205,7 +206,8 @@ def assemble(
     planes,
     elements,
     slot,
-    place,
+    block_start,
+    rank,
     start,
     children,
     corner,
@@ -250,7 +252,7 @@ def assemble(
                         _restrict_matrix(m, corner[child], fraction[child], work)
                         total += m
                     matrices[e] = total
-                _add_blocks(elements[e], slot, place[:], total, blocks)
+                _add_blocks(elements[e], slot, block_start, rank, total, blocks)
 
 
 @njit(cache=True)

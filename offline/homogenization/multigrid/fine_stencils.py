@@ -18,7 +18,7 @@ from offline.homogenization.multigrid.assembly_kernels import (
     mark_neighbours,
     mark_phases,
 )
-from offline.homogenization.multigrid.geometry import OFFSET_SLOTS
+from offline.homogenization.multigrid.geometry import OFFSET_SLOTS, compressed_rows
 
 if TYPE_CHECKING:
     from offline.homogenization.solver import CellSolver
@@ -35,14 +35,14 @@ class FineStencils:
 
     Attributes
     ----------
-    start : (n_nodes + 1,) int32
+    start : (n_nodes + 1,) int
     neighbours : int32
         Nodes that share an element with node i, from start[i] to start[i + 1].
-    first : (n_nodes,) int32
+    first : (n_nodes,) int
         First block of each node's stencil.
     arrangements : (n_arrangements, 8) uint8
         Phase plus one of the element that has the node as its corner a; 0 where none.
-    place : (n_arrangements, 27) int32
+    place : (n_arrangements, 27) int
         Block of each neighbour offset, -1 where none.
     n_blocks : int
     """
@@ -77,18 +77,15 @@ def find(solver: CellSolver) -> FineStencils | None:
         return None
     used = np.zeros((mesh.n_nodes, 27), dtype=np.bool_)
     mark_neighbours(mesh.elements, OFFSET_SLOTS, used)
-    count = used.sum(axis=1, dtype=np.int32)
-    start = np.concatenate([[0], np.cumsum(count, dtype=np.int64)])
-    rank = np.cumsum(used, axis=1, dtype=np.int8) - 1
-    place = np.where(used, start[:-1, None] + rank, -1)
+    start, rank = compressed_rows(used)
     neighbours = np.empty(start[-1], dtype=np.int32)
-    find_neighbours(mesh.elements, OFFSET_SLOTS, place, neighbours)
-    begin = np.concatenate([[0], np.cumsum(count[node], dtype=np.int64)])
+    find_neighbours(mesh.elements, OFFSET_SLOTS, start, rank, neighbours)
+    begin, rank = compressed_rows(used[node])
     return FineStencils(
         start=start,
         neighbours=neighbours,
         first=begin[kind],
         arrangements=around[node],
-        place=np.where(used[node], begin[:-1, None] + rank[node], -1),
+        place=np.where(used[node], begin[:-1, None] + rank, -1),
         n_blocks=int(begin[-1]),
     )

@@ -22,7 +22,7 @@ from offline.homogenization.multigrid.assembly_kernels import (
     transpose,
 )
 
-__all__ = ["OFFSET_SLOTS", "Grid", "Interpolation", "coarsen", "fine_grid"]
+__all__ = ["OFFSET_SLOTS", "Grid", "Interpolation", "coarsen", "compressed_rows", "fine_grid"]
 
 # Slot 9 i + 3 j + k of the neighbour at offset (i, j, k) - 1; row a, column b: from corner a to b.
 OFFSET_SLOTS = np.array([[np.dot(b - a + 1, (9, 3, 1)) for b in CORNERS] for a in CORNERS])
@@ -78,10 +78,10 @@ class Interpolation:
         Where along each axis its coarse element is cut; 1 where it has one child.
     planes : (n_planes + 1,) int
         First coarse element of each plane along axis 0.
-    block_start, neighbours : int32
+    block_start, neighbours : int
         Rows of the coarse stiffness matrix in 3x3 blocks, like `prolongation`.
-    slots : (n_coarse_nodes, 27) int32
-        Block of each neighbour offset, -1 where none.
+    rank : (n_coarse_nodes, 27) int8
+        Place of each neighbour offset in its row, where there is a neighbour.
     """
 
     coarse: Grid
@@ -95,7 +95,7 @@ class Interpolation:
     planes: np.ndarray
     block_start: np.ndarray
     neighbours: np.ndarray
-    slots: np.ndarray
+    rank: np.ndarray
 
 
 def fine_grid(shape: tuple[int, int, int], voxels: np.ndarray, nodes: np.ndarray) -> Grid:
@@ -134,10 +134,9 @@ def coarsen(fine: Grid) -> Interpolation:
     start, column, weight = prolongation
     used = np.zeros((len(nodes), 27), dtype=np.bool_)
     mark_neighbours(elements, OFFSET_SLOTS, used)
-    slots = np.where(used, np.cumsum(used).reshape(used.shape) - 1, -1)
-    block_start = np.concatenate([[0], np.cumsum(used.sum(axis=1))])
+    block_start, rank = compressed_rows(used)
     neighbours = np.empty(block_start[-1], dtype=np.int32)
-    find_neighbours(elements, OFFSET_SLOTS, slots, neighbours)
+    find_neighbours(elements, OFFSET_SLOTS, block_start, rank, neighbours)
     order = np.argsort(owner, kind="stable")
     upper = [axis.upper[i] for axis, i in zip(axes, index, strict=True)]
     return Interpolation(
@@ -152,8 +151,14 @@ def coarsen(fine: Grid) -> Interpolation:
         planes=np.searchsorted(voxels, np.arange(n1 + 1) * n2 * n3),
         block_start=block_start,
         neighbours=neighbours,
-        slots=slots,
+        rank=rank,
     )
+
+
+def compressed_rows(used: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where each row of a mask (n, 27) begins (n + 1,), and the places within rows (n, 27)."""
+    count = used.sum(axis=1, dtype=np.int64)
+    return np.concatenate([[0], np.cumsum(count)]), np.cumsum(used, axis=1, dtype=np.int8) - 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

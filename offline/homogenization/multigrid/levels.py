@@ -35,14 +35,15 @@ class Matrix(Protocol):
 
     Attributes
     ----------
-    diagonal : (n_nodes, 3, 3)
-        Blocks on the diagonal.
     largest : float
         The largest eigenvalue of ``diagonal^-1 K``, from above.
     """
 
-    diagonal: np.ndarray
     largest: float
+
+    @property
+    def diagonal(self) -> np.ndarray:
+        """Blocks (n_nodes, 3, 3) on the diagonal."""
 
     def residual(self, b: np.ndarray, x: np.ndarray, r: np.ndarray) -> None:
         """r = b - K x of fields (n_nodes, 18) float32; r may be b."""
@@ -61,16 +62,22 @@ class FineMatrix:
         mesh, grid = operator.mesh, operator.solver.grid
         self.element_matrices = grid.element_stiffness(operator.stiffness / operator.unit)
         blocks, self.largest = _element_diagonals(grid, self.element_matrices)
-        diagonal = np.zeros((mesh.n_nodes, 9))
-        diagonal_blocks(mesh.elements, mesh.phase, mesh.density, blocks.reshape(-1, 8, 9), diagonal)
-        self.diagonal = diagonal.reshape(-1, 3, 3)
-        if max(grid.shape) == 1:  # a single node, which nothing can deform
-            self.diagonal, self.largest = np.eye(3)[None], 1.0
+        self._element_blocks = blocks.reshape(-1, 8, 9)
         self._stencils = fine_stencils.find(operator.solver)
         if self._stencils is not None:
             self._blocks = self._stencils.blocks(self.element_matrices)
         else:
             self._q = np.empty((mesh.n_nodes, WIDTH), dtype=np.float32)
+
+    @property
+    def diagonal(self) -> np.ndarray:
+        """Blocks (n_nodes, 3, 3) on the diagonal, summed anew."""
+        mesh = self._operator.mesh
+        blocks = np.zeros((mesh.n_nodes, 9))
+        diagonal_blocks(mesh.elements, mesh.phase, mesh.density, self._element_blocks, blocks)
+        if max(self._operator.solver.grid.shape) == 1:  # a single node, which nothing can deform
+            return np.eye(3)[None]
+        return blocks.reshape(-1, 3, 3)
 
     def residual(self, b: np.ndarray, x: np.ndarray, r: np.ndarray) -> None:
         """r = b - K x of fields (n_nodes, 18) float32; r may be b."""
@@ -94,7 +101,7 @@ def _element_diagonals(grid: HexGrid, matrices: np.ndarray) -> tuple[np.ndarray,
     first = np.unique(merged.argmax(axis=1))  # one of each
     sums = merged[first].astype(float)
     joined = np.einsum("ma,naibj,kb->nmikj", sums, ke, sums, optimize=True)
-    largest = 0.0
+    largest = 0.0 if len(first) > 1 else 1.0
     for k in joined if len(first) > 1 else ():
         if not k.any():
             continue
@@ -122,9 +129,14 @@ class CoarseMatrix:
         n = interpolation.coarse.n_nodes
         row = np.repeat(np.arange(n), np.diff(self._start))
         own = self._neighbours == row  # several where the grid is one or two nodes wide
-        self.diagonal = np.zeros((n, 3, 3))
-        np.add.at(self.diagonal, row[own], blocks[own].reshape(-1, 3, 3))
+        self._diagonal = np.zeros((n, 3, 3))
+        np.add.at(self._diagonal, row[own], blocks[own].reshape(-1, 3, 3))
         self.largest = SAFETY * self._power_iteration()
+
+    @property
+    def diagonal(self) -> np.ndarray:
+        """Blocks (n_nodes, 3, 3) on the diagonal."""
+        return self._diagonal
 
     def residual(self, b: np.ndarray, x: np.ndarray, r: np.ndarray) -> None:
         """r = b - K x of fields (n_nodes, 18) float32; r may be b."""

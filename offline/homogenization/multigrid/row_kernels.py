@@ -115,10 +115,10 @@ def residual(start, neighbours, first, blocks, b, x, r):
 
     Parameters
     ----------
-    start : (n + 1,) int32
+    start : (n + 1,) int
         Neighbours e of row i: from start[i] to start[i + 1].
     neighbours : int32
-    first : (n,) int32
+    first : (n,) int
         Block of a row's first neighbour; rows may share blocks.
     blocks : (n_blocks, 9) float32
     b, x, r : (n, 18) float32
