@@ -8,10 +8,11 @@ from typing import Any
 
 from matnet.errors import FileFormatError, ParameterError
 
-__all__ = ["CONSTRAINTS", "LEVELS", "CGiNSConfig"]
+__all__ = ["CONSTRAINTS", "LEVELS", "NETS", "CGiNSConfig"]
 
 LEVELS = (1, 3)  # fewest and most grids that predict
 CONSTRAINTS = ("mean", "anchor")
+NETS = ("direct", "modes")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +21,8 @@ class CGiNSConfig:
 
     Parameters
     ----------
+    net : {"direct", "modes"}
+        The documents' U-Net, or one that is linear in the residuals (see `mode_net`).
     levels : int
         Grids that predict displacements, 1 to 3; each is half as fine as the one before.
     channels : int
@@ -28,6 +31,8 @@ class CGiNSConfig:
         At least 1.
     depth : int
         Halvings inside each U-Net, 1 to 4.
+    modes : int
+        Local modes around each coarse node, of the net "modes".
     frequencies : int
         Random wave vectors of the Fourier features (sine and cosine each); 0 leaves them out.
     frequency_scale : float
@@ -40,7 +45,7 @@ class CGiNSConfig:
         The same on the next grid with the Galerkin stiffness, twice as many on the one after it:
         the coarser, the cheaper.
     condition : bool
-        Show each grid the displacement that comes from below and the residual it leaves.
+        Show the net "direct" the displacement from below and the residual it leaves.
     soft : float or None
         Stiffness of the padding around the solid relative to the solid; None pads nothing.
     constraint : {"mean", "anchor"}
@@ -60,10 +65,12 @@ class CGiNSConfig:
     True
     """
 
+    net: str = "direct"
     levels: int = 2
     channels: int = 16
     growth: float = 1.5
     depth: int = 2
+    modes: int = 12
     frequencies: int = 16
     frequency_scale: float = 2.0
     frequency_seed: int = 0
@@ -78,6 +85,7 @@ class CGiNSConfig:
         _require_whole(self, "levels", *LEVELS)
         _require_whole(self, "channels", 1, 1024)
         _require_whole(self, "depth", 1, 4)
+        _require_whole(self, "modes", 1, 256)
         _require_whole(self, "frequencies", 0, 1024)
         _require_whole(self, "frequency_seed", 0, 2**31)
         _require_whole(self, "pcg_steps", 0, 100)
@@ -89,10 +97,11 @@ class CGiNSConfig:
         for name in ("condition", "periodic"):
             if not isinstance(getattr(self, name), bool):
                 raise ParameterError(f"{name} is {getattr(self, name)!r}, expected true or false.")
-        if self.constraint not in CONSTRAINTS:
-            raise ParameterError(
-                f"constraint is {self.constraint!r}, expected one of {', '.join(CONSTRAINTS)}."
-            )
+        for name, known in (("constraint", CONSTRAINTS), ("net", NETS)):
+            if getattr(self, name) not in known:
+                raise ParameterError(
+                    f"{name} is {getattr(self, name)!r}, expected one of {', '.join(known)}."
+                )
 
     def width(self, level: int) -> int:
         """Channels on grid `level`, 0 the finest.

@@ -1,14 +1,12 @@
 """The CGiNS network: sparse periodic U-Nets on one to three grids, each with its embedded solver.
 
-On every grid, from the coarsest to the finest, a U-Net predicts the displacements of six load cases
+On every grid, from the coarsest to the finest, a net predicts the displacements of six load cases
 on top of what the coarser grid found; then the mean is taken off and a few iterations of conjugate
 gradients follow, inside the network, in training as in use (METHODS 2).
 """
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,18 +16,19 @@ from torch import Tensor, nn
 from offline.surrogates.cgins.config import CGiNSConfig
 from offline.surrogates.cgins.embedded_pcg import embedded_pcg
 from offline.surrogates.cgins.features import MATERIAL, FourierFeatures, material_encoding
-from offline.surrogates.cgins.sparse_conv import SparseConv3
+from offline.surrogates.cgins.mode_net import ModeNet
 from offline.surrogates.cgins.sparse_grid import SparseGrid
 from offline.surrogates.cgins.transfer import Transfer
+from offline.surrogates.cgins.unet import SparseUNet, conv3, pool
 
 if TYPE_CHECKING:
     from offline.surrogates.cgins.cell_batch import CellBatch
 
-__all__ = ["CGiNS", "Prediction", "SparseUNet"]
+__all__ = ["CGiNS", "DirectNet", "Prediction"]
 
 LOADS = 6
 OUTPUT = 3 * LOADS
-START = 0.1  # size of the last layer's first weights relative to the usual
+START = 0.01  # size of the last layer's first weights relative to the usual
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +38,11 @@ class Prediction:
     Attributes
     ----------
     starts : list of (N_l, 3, 6)
-        What the network says, with mean zero.
+        What the network says, on top of the coarser grid's displacement; translation taken off.
     displacements : list of (N_l, 3, 6)
         The same after the embedded solver.
     shifts : list of (n_cells, 3, 6)
-        Translation of what each U-Net says, relative to the cell's edge; for the penalty.
+        Translation of what each net says, relative to the cell's edge; for the penalty.
     """
 
     starts: list[Tensor]
@@ -51,50 +50,35 @@ class Prediction:
     shifts: list[Tensor]
 
 
-class SparseUNet(nn.Module):
-    """Two convolutions in, a U-Net, two convolutions out, ReLU between.
+class DirectNet(nn.Module):
+    """The documents' net: a U-Net whose last convolution gives all six displacements.
 
     Parameters
     ----------
-    inputs, outputs : int
-        Features per node that enter and leave.
-    widths : sequence of int
-        Features on the grid itself and on each coarser one.
+    inputs : int
+        Features per node, without those of `condition`.
+    widths : list of int
+        See `SparseUNet`.
+    condition : bool
+        Also take displacements from below and the Jacobi step of their residual.
     """
 
-    def __init__(self, inputs: int, outputs: int, widths: Sequence[int]) -> None:
+    def __init__(self, inputs: int, widths: list[int], condition: bool) -> None:
         super().__init__()
-        first = widths[0]
-        self.embed = nn.Linear(inputs, first)
-        self.encode = nn.ModuleList([_conv(first, first), _conv(first, first)])
-        steps = list(itertools.pairwise(widths))
-        self.enter = nn.ModuleList([_conv(fine, coarse) for fine, coarse in steps])
-        self.stay = nn.ModuleList([_conv(coarse, coarse) for _, coarse in steps])
-        self.join = nn.ModuleList([nn.Linear(fine + coarse, fine) for fine, coarse in steps])
-        self.leave = nn.ModuleList([_conv(fine, fine) for fine, _ in steps])
-        self.decode = _conv(first, first)
-        self.out = _conv(first, outputs)
+        self.condition = condition
+        self.unet = SparseUNet(inputs + (2 * OUTPUT if condition else 0), widths)
+        self.out = conv3(widths[0], OUTPUT)
         with torch.no_grad():
             self.out.weight.mul_(START)
 
     def forward(
-        self, x: Tensor, grids: Sequence[SparseGrid], transfers: Sequence[Transfer]
+        self, x: Tensor, s: Tensor, grids: list[SparseGrid], transfers: list[Transfer]
     ) -> tuple[Tensor, Tensor]:
-        """Output (N, outputs) and the last latent features (N, widths[0])."""
-        h = torch.relu(self.embed(x))
-        for conv in self.encode:
-            h = torch.relu(conv(h, grids[0]))
-        skips = []
-        for level, (enter, stay) in enumerate(zip(self.enter, self.stay, strict=True)):
-            skips.append(h)
-            h = torch.relu(enter(_pool(h, transfers[level]), grids[level + 1]))
-            h = h + torch.relu(stay(h, grids[level + 1]))
-        for level in reversed(range(len(skips))):
-            h = torch.cat([skips[level], transfers[level].prolong(h)], dim=1)
-            h = torch.relu(self.join[level](h))
-            h = h + torch.relu(self.leave[level](h, grids[level]))
-        h = h + torch.relu(self.decode(h, grids[0]))
-        return self.out(h, grids[0]), h
+        """Displacements (N, 3, 6) in voxels and the last features; arguments of `ModeNet`."""
+        if self.condition:
+            x = torch.cat([x, s.flatten(1)], dim=1)
+        h = self.unet(x, grids, transfers)[0]
+        return self.out(h, grids[0]).view(-1, 3, LOADS), h
 
 
 class CGiNS(nn.Module):
@@ -106,7 +90,7 @@ class CGiNS(nn.Module):
 
     Notes
     -----
-    Material enters relative to the cell's stiffest node and displacements leave relative to the
+    Material enters relative to the cell's stiffest phase and displacements leave relative to the
     cell's edge: neither the unit of stiffness nor that of length matters.
     """
 
@@ -116,54 +100,41 @@ class CGiNS(nn.Module):
         self.fourier = FourierFeatures(
             config.frequencies, config.frequency_scale, config.frequency_seed
         )
-        own = 2 * config.frequencies + MATERIAL
-        self.nets = nn.ModuleList()
-        for level in range(config.levels):
-            widths = [config.width(level + step) for step in range(config.depth + 1)]
-            below = config.width(level + 1) if level + 1 < config.levels else 0
-            extra = 2 * OUTPUT if config.condition else 0
-            self.nets.append(SparseUNet(own + below + extra, OUTPUT, widths))
+        self.nets = nn.ModuleList([_net(config, level) for level in range(config.levels)])
 
     def forward(self, batch: CellBatch) -> Prediction:
-        """Displacements [length of the cells] on every grid that predicts."""
+        """Displacements [length of the cells] on every grid that predicts.
+
+        Parameters
+        ----------
+        batch : CellBatch
+            With at least ``config.n_grids`` grids.
+        """
         config = self.config
         grids, transfers = _grids(batch, config)
-        dtype = batch.load.dtype
-        length = batch.volume ** (1.0 / 3.0)
-        inputs = [material_encoding(batch)]
+        materials = [material_encoding(batch)]
         for transfer in transfers[: config.levels - 1]:
-            inputs.append(_pool(inputs[-1], transfer))
+            materials.append(pool(materials[-1], transfer))
         starts: list[Tensor] = []
         found: list[Tensor] = []
         shifts: list[Tensor] = []
         latent: Tensor | None = None
         for level in reversed(range(config.levels)):
             below = transfers[level].prolong(found[0]) if found else None
-            x = [self.fourier(grids[level].positions(dtype)), inputs[level]]
+            x = [self.fourier(grids[level].positions(batch.load.dtype)), materials[level]]
             if latent is not None:
                 x.append(transfers[level].prolong(latent))
-            if config.condition:
-                x.append(self._condition(batch, level, below))
-            net = self.nets[level]
-            out, latent = net(torch.cat(x, dim=1), grids[level:], transfers[level:])
-            u = out.view(-1, 3, LOADS)
-            shifts.insert(0, _shift(u, grids[level], config.constraint))
-            u = (u - grids[level].spread(shifts[0])) * grids[level].spread(length)[:, None, None]
-            starts.insert(0, u if below is None else below + u)
+            voxel = batch.volume ** (1.0 / 3.0) / max(grids[level].shape)
+            size = grids[level].spread(voxel)[:, None, None]
+            s = _state(batch, level, below) / size
+            u, latent = self.nets[level](torch.cat(x, 1), s, grids[level:], transfers[level:])
+            shift = _shift(u, grids[level], config.constraint)
+            start = u * size if below is None else below + u * size
+            held = _shift(start, grids[level], config.constraint)
+            starts.insert(0, start - grids[level].spread(held))
+            shifts.insert(0, shift / max(grids[level].shape))
             found.insert(0, self._solve(batch, level, starts[0]))
         return Prediction(starts, found, shifts)
-
-    def _condition(self, batch: CellBatch, level: int, below: Tensor | None) -> Tensor:
-        """Displacement from below and the Jacobi step of its residual, (N, 36), dimensionless."""
-        grid, operator = batch.grids[level], batch.operators[level]
-        residual = batch.loads[level]
-        if below is not None:
-            residual = residual - operator.apply(below)
-        step = residual / operator.diagonal[:, :, None]
-        length = grid.spread(batch.volume ** (1.0 / 3.0))[:, None, None]
-        voxels = max(grid.shape)
-        u = torch.zeros_like(step) if below is None else below / length
-        return torch.cat([u.flatten(1), (step * (voxels / length)).flatten(1)], dim=1)
 
     def _solve(self, batch: CellBatch, level: int, start: Tensor) -> Tensor:
         config = self.config
@@ -171,6 +142,16 @@ class CGiNS(nn.Module):
         return embedded_pcg(
             batch.operators[level], batch.loads[level], start, steps, batch.grids[level]
         )
+
+
+def _net(config: CGiNSConfig, level: int) -> nn.Module:
+    """The net of one grid."""
+    widths = [config.width(level + step) for step in range(config.depth + 1)]
+    below = config.width(level + 1) if level + 1 < config.levels else 0
+    inputs = 2 * config.frequencies + MATERIAL + below
+    if config.net == "modes":
+        return ModeNet(inputs, widths, config.modes, START)
+    return DirectNet(inputs, widths, config.condition)
 
 
 def _grids(batch: CellBatch, config: CGiNSConfig) -> tuple[list[SparseGrid], list[Transfer]]:
@@ -181,21 +162,16 @@ def _grids(batch: CellBatch, config: CGiNSConfig) -> tuple[list[SparseGrid], lis
     return grids, list(batch.transfers[: config.n_grids - 1])
 
 
-def _pool(x: Tensor, transfer: Transfer) -> Tensor:
-    """Weighted mean of the fine nodes around each coarse node."""
-    weight = transfer.restrict(x.new_ones(x.shape[0], 1))
-    return transfer.restrict(x) / weight
+def _state(batch: CellBatch, level: int, below: Tensor | None) -> Tensor:
+    """Displacement from below and the Jacobi step of its residual, (N, 6, 6) [length]."""
+    operator, residual = batch.operators[level], batch.loads[level]
+    if below is None:
+        below = torch.zeros_like(residual)
+    else:
+        residual = residual - operator.apply(below)
+    return torch.cat([below, residual / operator.diagonal[:, :, None]], dim=1)
 
 
 def _shift(u: Tensor, grid: SparseGrid, constraint: str) -> Tensor:
     """Translation (n_cells, 3, 6): the mean, or the displacement of the first node."""
     return u[grid.offsets[:-1]] if constraint == "anchor" else grid.mean(u)
-
-
-def _conv(inputs: int, outputs: int) -> SparseConv3:
-    """A convolution whose outputs keep the size of its inputs behind ReLU."""
-    conv = SparseConv3(inputs, outputs)
-    with torch.no_grad():
-        conv.weight.normal_(0.0, (2.0 / (27 * inputs)) ** 0.5)
-        conv.bias.zero_()  # type: ignore[union-attr]
-    return conv
