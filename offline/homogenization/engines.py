@@ -15,7 +15,7 @@ from offline.homogenization.pcg import Progress, Solution, pcg
 if TYPE_CHECKING:
     from offline.homogenization.solver import CellOperator
 
-__all__ = ["ENGINES", "Engine", "auto", "engine", "fourier", "multigrid"]
+__all__ = ["ENGINES", "Engine", "auto", "cgins", "engine", "fourier", "multigrid"]
 
 Engine = Callable[["CellOperator", SolverOptions, "np.ndarray | None", "Progress | None"], Solution]
 
@@ -30,7 +30,11 @@ def fourier(
     start: np.ndarray | None = None,
     progress: Progress | None = None,
 ) -> Solution:
-    """Conjugate gradients with the Fourier preconditioner."""
+    """Conjugate gradients with the Fourier preconditioner; on CUDA if the options say so."""
+    if options.device.startswith("cuda"):
+        from offline.homogenization.gpu.solve import solve_operator
+
+        return solve_operator(operator, options, start, progress)
     return pcg(operator, operator.preconditioner, options, start, progress)
 
 
@@ -56,17 +60,41 @@ def auto(
     return (multigrid if thin else fourier)(operator, options, start, progress)
 
 
-ENGINES: dict[str, Engine] = {"fourier": fourier, "multigrid": multigrid, "auto": auto}
+def cgins(
+    operator: CellOperator,
+    options: SolverOptions,
+    start: np.ndarray | None = None,
+    progress: Progress | None = None,
+) -> Solution:
+    """`auto` from a learned start; see `offline.surrogates.cgins.engine`."""
+    return _learned("")(operator, options, start, progress)
+
+
+ENGINES: dict[str, Engine] = {
+    "fourier": fourier,
+    "multigrid": multigrid,
+    "auto": auto,
+    "cgins": cgins,
+}
 
 
 def engine(name: str) -> Engine:
-    """The engine called `name`.
+    """The engine called `name`; ``cgins:PATH`` takes the weights at PATH.
 
     Raises
     ------
     ParameterError
         No engine has this name.
     """
+    if name.startswith("cgins:"):
+        return _learned(name.partition(":")[2])
     if name not in ENGINES:
         raise ParameterError(f"engine '{name}' is unknown, expected one of {', '.join(ENGINES)}.")
     return ENGINES[name]
+
+
+def _learned(stem: str) -> Engine:
+    """The learned start with the weights at `stem`, or shipped ones; torch is imported now."""
+    from offline.surrogates.cgins.engine import LearnedStart
+
+    return LearnedStart(stem or None)
