@@ -120,6 +120,26 @@ def test_solid_islands_in_a_matrix_that_is_nearly_rigid_or_nearly_void(contrast)
     assert distance(result.stiffness, exact_stiffness(Rve(phases=phases), c)) < 1e-6
 
 
+@pytest.mark.parametrize("decades", [10, 12, 14, 16, 18])
+def test_stiff_islands_many_decades_above_their_matrix_are_refused(decades):
+    phases = np.zeros((3, 3, 3), int)
+    phases[1, 1, 1], phases[0, 0, 0] = 2, 1
+    c = [10.0 ** (-0.5 * decades) * STEEL, STEEL, 10.0 ** (0.5 * decades) * STEEL]
+    message = (
+        r"of the mean stiffness of its phases, at contrast .*: too little for double precision"
+    )
+    with pytest.raises(ParameterError, match=message):
+        homogenize(Rve(phases=phases), c)
+
+
+def test_three_phases_over_eight_decades_equal_exact_elimination():
+    phases = np.zeros((3, 3, 3), int)
+    phases[1, 1, 1], phases[0, 0, 0] = 2, 1
+    c = [1e-4 * STEEL, STEEL, 1e4 * STEEL]
+    result = homogenize(Rve(phases=phases), c)
+    assert distance(result.stiffness, exact_stiffness(Rve(phases=phases), c)) < 1e-6
+
+
 def test_void_everywhere_is_refused():
     with pytest.raises(ParameterError, match="the cell has no solid: every voxel is void"):
         homogenize(Rve(phases=np.zeros((2, 3, 3), int)), [ZERO])
