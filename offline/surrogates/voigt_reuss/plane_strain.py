@@ -21,17 +21,25 @@ from typing import Any
 
 import ducc0  # type: ignore[import-not-found]
 import numpy as np
-from numba import njit
 
 from matnet.errors import ConvergenceError, ParameterError, ShapeError, require_finite
 from offline.homogenization.error_estimate import EnergyErrorEstimate
+from offline.surrogates.voigt_reuss.plane_kernels import (
+    FIELDS,
+    LOADS,
+    advance,
+    apply_stiffness,
+    apply_symbol,
+    dot,
+    energies,
+    load_vectors,
+    new_direction,
+    shrink,
+)
 
-__all__ = ["PlaneStrain", "homogenize_images", "plane_strain_stiffness"]
+__all__ = ["PlaneStrain", "PlaneStrainSolver", "homogenize_images", "plane_strain_stiffness"]
 
-LOADS = 3
-FIELDS = 2 * LOADS
 TOL, MAX_ITERATIONS, FEWEST_STEPS = 1e-5, 2000, 5
-FUSED = {"contract", "reassoc"}  # NaN and infinity keep their meaning
 PLANE = [0, 1, 3]  # 11 22 12 of the Mandel order
 CHUNK = 16  # cells handed to an executor at once
 
@@ -159,12 +167,12 @@ class PlaneStrainSolver:
 
     def _precondition(self, state: _Iteration) -> np.ndarray:
         spectrum = ducc0.fft.r2c(state.scaled, axes=(1, 2))
-        _apply_symbol(self._symbol, spectrum.view(np.float32))
+        apply_symbol(self._symbol, spectrum.view(np.float32))
         ducc0.fft.c2r(
             spectrum, axes=(1, 2), lastsize=self.shape[1], forward=False, inorm=2, out=state.z
         )
         products = np.empty(LOADS)
-        _dot(state.r, state.z, products)
+        dot(state.r, state.z, products)
         return products * state.norm * self._magnitude
 
     def _checked_image(self, image: Any) -> np.ndarray:
@@ -188,34 +196,34 @@ class _Iteration:
         self.u, self.p, self.q = np.zeros(shape), np.zeros(shape), np.empty(shape)
         self.r = np.zeros(shape)
         self.scaled, self.z = np.empty(shape, np.float32), np.empty(shape, np.float32)
-        _loads(phase, coefficients, self.r)
+        load_vectors(phase, coefficients, self.r)
         self.norm = np.zeros(LOADS)
-        _advance(np.zeros(LOADS), self.p, self.r, self.u, self.r, self.norm)
+        advance(np.zeros(LOADS), self.p, self.r, self.u, self.r, self.norm)
         self._scale()
 
     def direction_and_apply(self, beta: np.ndarray, magnitude: float) -> np.ndarray:
         """p = z + beta p, q = K p; returns p . q per load."""
         power = np.empty(LOADS)
-        _new_direction(beta, self.norm * magnitude, self.z, self.p)
-        _apply(self.phase, self.coefficients, self.p, self.q)
-        _dot(self.p, self.q, power)
+        new_direction(beta, self.norm * magnitude, self.z, self.p)
+        apply_stiffness(self.phase, self.coefficients, self.p, self.q)
+        dot(self.p, self.q, power)
         return power
 
     def advance(self, alpha: np.ndarray) -> None:
         """u += alpha p, r -= alpha q, and the size of r."""
-        _advance(alpha, self.p, self.q, self.u, self.r, self.norm)
+        advance(alpha, self.p, self.q, self.u, self.r, self.norm)
         self._scale()
 
     def energy(self) -> np.ndarray:
         """Energy products (3, 3) of the three total strain fields, times the cell's pixels."""
         products = np.empty((LOADS, LOADS))
-        _energies(self.phase, self.coefficients, self.u, products)
+        energies(self.phase, self.coefficients, self.u, products)
         return products
 
     def _scale(self) -> None:
         # single precision for the transforms: sizes are taken out first
-        shrink = np.where(self.norm > 0.0, 1.0 / np.where(self.norm > 0.0, self.norm, 1.0), 0.0)
-        _shrink(shrink, self.r, self.scaled)
+        factor = np.where(self.norm > 0.0, 1.0 / np.where(self.norm > 0.0, self.norm, 1.0), 0.0)
+        shrink(factor, self.r, self.scaled)
 
 
 def homogenize_images(
@@ -313,7 +321,7 @@ def _inverse_symbol(shape: tuple[int, int], stiffness: np.ndarray) -> np.ndarray
     for load in range(2):
         p, q = np.zeros((FIELDS, n1, n2)), np.empty((FIELDS, n1, n2))
         p[LOADS * load, 0, 0] = 1.0
-        _apply(np.zeros(shape, np.uint8), _coefficients(stiffness[None]), p, q)
+        apply_stiffness(np.zeros(shape, np.uint8), _coefficients(stiffness[None]), p, q)
         response[:, load] = q[::LOADS]
     symbol = np.fft.rfft2(response).real  # the element has a centre of symmetry
     a, b, c = symbol[0, 0], symbol[1, 1], 0.5 * (symbol[0, 1] + symbol[1, 0])
@@ -323,210 +331,3 @@ def _inverse_symbol(shape: tuple[int, int], stiffness: np.ndarray) -> np.ndarray
     inverse = np.stack([b, a, -c], axis=-1) / determinant[..., None]
     inverse[singular] = 0.0  # translations
     return np.asarray(inverse)
-
-
-@njit(cache=True, fastmath=FUSED)
-def _fill(phase: np.ndarray, i: int, table: np.ndarray, row: np.ndarray) -> None:
-    for j in range(phase.shape[1]):
-        kind = phase[i, j]
-        for k in range(table.shape[1]):
-            row[k, j] = table[kind, k]
-
-
-@njit(cache=True, fastmath=FUSED)
-def _strain(
-    p: np.ndarray, i: int, below: int, load: int, e: np.ndarray, h: np.ndarray, w: np.ndarray
-) -> None:
-    """Mean strains e (3, n2) and bilinear amplitudes h (2, n2), times 2 and 4, of a row."""
-    n2 = p.shape[2]
-    for c in range(2):
-        a, b = p[LOADS * c + load, i], p[LOADS * c + load, below]
-        for j in range(n2):
-            w[2 * c, j] = a[j] + b[j]
-            w[2 * c + 1, j] = b[j] - a[j]
-    root = np.sqrt(0.5)
-    for j in range(n2 - 1):
-        e[0, j] = w[1, j] + w[1, j + 1]
-        e[1, j] = w[2, j + 1] - w[2, j]
-        e[2, j] = root * (w[0, j + 1] - w[0, j] + w[3, j] + w[3, j + 1])
-        h[0, j] = w[1, j + 1] - w[1, j]
-        h[1, j] = w[3, j + 1] - w[3, j]
-    j = n2 - 1
-    e[0, j] = w[1, j] + w[1, 0]
-    e[1, j] = w[2, 0] - w[2, j]
-    e[2, j] = root * (w[0, 0] - w[0, j] + w[3, j] + w[3, 0])
-    h[0, j] = w[1, 0] - w[1, j]
-    h[1, j] = w[3, 0] - w[3, j]
-
-
-@njit(cache=True, fastmath=FUSED)
-def _forces(
-    s: np.ndarray, t: np.ndarray, w: np.ndarray, i: int, below: int, load: int, q: np.ndarray
-) -> None:
-    """Add the transpose of `_strain` of stresses s (3, n2) and hourglass forces t (2, n2)."""
-    n2 = s.shape[1]
-    root = np.sqrt(0.5)
-    for j in range(n2):
-        shear = root * s[2, j]
-        # force on the left and right node of the row's sum (0, 2) and difference (1, 3)
-        w[0, j], w[1, j], w[2, j], w[3, j] = shear, s[0, j], s[1, j], shear
-    for c in range(2):
-        a, b = q[LOADS * c + load, i], q[LOADS * c + load, below]
-        total, slope, hour = w[2 * c], w[2 * c + 1], t[c]
-        last = n2 - 1
-        plus = total[last] - total[0]
-        minus = slope[0] + slope[last] + hour[last] - hour[0]
-        a[0] += plus - minus
-        b[0] += plus + minus
-        for j in range(1, n2):
-            plus = total[j - 1] - total[j]
-            minus = slope[j] + slope[j - 1] + hour[j - 1] - hour[j]
-            a[j] += plus - minus
-            b[j] += plus + minus
-
-
-@njit(cache=True, fastmath=FUSED)
-def _stress(k: np.ndarray, e: np.ndarray, h: np.ndarray, s: np.ndarray, t: np.ndarray) -> None:
-    """Stresses and hourglass forces, a quarter for the factors of `_strain` and its transpose."""
-    for j in range(k.shape[1]):
-        a, b, c = 0.25 * e[0, j], 0.25 * e[1, j], 0.25 * e[2, j]
-        s[0, j] = k[0, j] * a + k[3, j] * b + k[4, j] * c
-        s[1, j] = k[3, j] * a + k[1, j] * b + k[5, j] * c
-        s[2, j] = k[4, j] * a + k[5, j] * b + k[2, j] * c
-        g, f = 0.0625 * h[0, j], 0.0625 * h[1, j]
-        t[0, j] = k[6, j] * g + k[8, j] * f
-        t[1, j] = k[8, j] * g + k[7, j] * f
-
-
-@njit(cache=True, fastmath=FUSED)
-def _apply(phase: np.ndarray, table: np.ndarray, p: np.ndarray, q: np.ndarray) -> None:
-    """q = K p for the three loads."""
-    n1, n2 = phase.shape
-    k = np.empty((table.shape[1], n2))
-    e, h, s, t, w = (
-        np.empty((3, n2)),
-        np.empty((2, n2)),
-        np.empty((3, n2)),
-        np.empty((2, n2)),
-        np.empty((4, n2)),
-    )
-    q[:] = 0.0
-    for i in range(n1):
-        below = i + 1 if i + 1 < n1 else 0
-        _fill(phase, i, table, k)
-        for load in range(LOADS):
-            _strain(p, i, below, load, e, h, w)
-            _stress(k, e, h, s, t)
-            _forces(s, t, w, i, below, load, q)
-
-
-@njit(cache=True, fastmath=FUSED)
-def _loads(phase: np.ndarray, table: np.ndarray, f: np.ndarray) -> None:
-    """f of the three unit strains: total strain is unit strain minus that of u."""
-    n1, n2 = phase.shape
-    k = np.empty((table.shape[1], n2))
-    e, h = np.empty((3, n2)), np.zeros((2, n2))
-    s, t, w = np.empty((3, n2)), np.empty((2, n2)), np.empty((4, n2))
-    for i in range(n1):
-        below = i + 1 if i + 1 < n1 else 0
-        _fill(phase, i, table, k)
-        for load in range(LOADS):
-            e[:] = 0.0
-            e[load] = 2.0
-            _stress(k, e, h, s, t)
-            _forces(s, t, w, i, below, load, f)
-
-
-@njit(cache=True, fastmath=FUSED)
-def _energies(phase: np.ndarray, table: np.ndarray, u: np.ndarray, products: np.ndarray) -> None:
-    """Products of the total strains. Subtracting strains, not energies, keeps the digits."""
-    n1, n2 = phase.shape
-    k = np.empty((table.shape[1], n2))
-    e, h = np.empty((LOADS, 3, n2)), np.empty((LOADS, 2, n2))
-    s, t, w = np.empty((3, n2)), np.empty((2, n2)), np.empty((4, n2))
-    products[:] = 0.0
-    for i in range(n1):
-        below = i + 1 if i + 1 < n1 else 0
-        _fill(phase, i, table, k)
-        for load in range(LOADS):
-            _strain(u, i, below, load, e[load], h[load], w)
-            e[load] *= -1.0
-            e[load, load] += 2.0
-        for load in range(LOADS):
-            _stress(k, e[load], h[load], s, t)
-            for other in range(LOADS):
-                total = 0.0
-                for j in range(n2):
-                    total += e[other, 0, j] * s[0, j] + e[other, 1, j] * s[1, j]
-                    total += e[other, 2, j] * s[2, j]
-                    total += h[other, 0, j] * t[0, j] + h[other, 1, j] * t[1, j]
-                products[load, other] += total
-    for load in range(LOADS):
-        for other in range(load):
-            mean = 0.5 * (products[load, other] + products[other, load])
-            products[load, other] = products[other, load] = mean
-
-
-@njit(cache=True, fastmath=FUSED)
-def _advance(
-    alpha: np.ndarray,
-    p: np.ndarray,
-    q: np.ndarray,
-    u: np.ndarray,
-    r: np.ndarray,
-    norm: np.ndarray,
-) -> None:
-    for load in range(LOADS):
-        total = 0.0
-        for c in range(2):
-            f = LOADS * c + load
-            for i in range(u.shape[1]):
-                for j in range(u.shape[2]):
-                    u[f, i, j] += alpha[load] * p[f, i, j]
-                    r[f, i, j] -= alpha[load] * q[f, i, j]
-                    total += r[f, i, j] * r[f, i, j]
-        norm[load] = np.sqrt(total)
-
-
-@njit(cache=True, fastmath=FUSED)
-def _shrink(scale: np.ndarray, r: np.ndarray, scaled: np.ndarray) -> None:
-    for f in range(FIELDS):
-        factor = scale[f % LOADS]
-        for i in range(r.shape[1]):
-            for j in range(r.shape[2]):
-                scaled[f, i, j] = factor * r[f, i, j]
-
-
-@njit(cache=True, fastmath=FUSED)
-def _new_direction(beta: np.ndarray, scale: np.ndarray, z: np.ndarray, p: np.ndarray) -> None:
-    for f in range(FIELDS):
-        b, factor = beta[f % LOADS], scale[f % LOADS]
-        for i in range(p.shape[1]):
-            for j in range(p.shape[2]):
-                p[f, i, j] = factor * z[f, i, j] + b * p[f, i, j]
-
-
-@njit(cache=True, fastmath=FUSED)
-def _dot(a: np.ndarray, b: np.ndarray, products: np.ndarray) -> None:
-    for load in range(LOADS):
-        total = 0.0
-        for c in range(2):
-            f = LOADS * c + load
-            for i in range(a.shape[1]):
-                for j in range(a.shape[2]):
-                    total += a[f, i, j] * b[f, i, j]
-        products[load] = total
-
-
-@njit(cache=True, fastmath=FUSED)
-def _apply_symbol(symbol: np.ndarray, spectrum: np.ndarray) -> None:
-    """In place: 2x2 products per frequency; `spectrum` (6, n1, 2 (n2 // 2 + 1)) floats."""
-    for load in range(LOADS):
-        for i in range(symbol.shape[0]):
-            a, b = spectrum[load, i], spectrum[LOADS + load, i]
-            for j in range(symbol.shape[1]):
-                m11, m22, m12 = symbol[i, j, 0], symbol[i, j, 1], symbol[i, j, 2]
-                for part in range(2 * j, 2 * j + 2):
-                    x, y = a[part], b[part]
-                    a[part] = m11 * x + m12 * y
-                    b[part] = m12 * x + m22 * y
