@@ -213,3 +213,21 @@ def test_a_few_steps_of_training_lower_the_energy_of_the_start(net):
         optimizer.step()
         losses.append(float(parts["energy_0"].detach()))
     assert losses[-1] < losses[0] - 0.003
+
+
+@pytest.mark.parametrize("net", NETS)
+def test_mixed_precision_moves_the_energy_little(net):
+    torch.manual_seed(0)
+    net = CGiNS(CGiNSConfig(**SMALL | {"net": net}))
+    batch = batch_of([cell()], net.config, torch.float32)
+    values = []
+    for mixed in (False, True):
+        net.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
+            prediction = net(batch)
+        assert prediction.displacements[0].dtype == torch.float32
+        loss = energy_loss(batch, prediction, 1e-3)["loss"]
+        loss.backward()
+        assert all(torch.isfinite(p.grad).all() for p in net.parameters() if p.grad is not None)
+        values.append(float(loss.detach()))
+    assert values[1] == pytest.approx(values[0], rel=1e-2)
