@@ -67,6 +67,13 @@ SINGULAR = 1e-10  # smallest over largest eigenvalue below which there are no mo
     "--max-iterations", type=click.IntRange(min=1), default=2000, show_default=True, help="Limit."
 )
 @click.option("--threads", type=click.IntRange(min=1), help="Default: all cores.")
+@click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    default="auto",
+    show_default=True,
+    help="Where to solve; auto takes a CUDA device for cells of 32^3 voxels and more.",
+)
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="Also write the JSON here.")
 @click.option(
     "--fields",
@@ -99,6 +106,7 @@ def command(
     residual_tol: float | None,
     max_iterations: int,
     threads: int | None,
+    device: str,
     out: Path | None,
     fields_path: Path | None,
     plot_path: Path | None,
@@ -131,7 +139,11 @@ def command(
     laws = matnet.phases.read_phases(phases_path, rve.phase_names)
     stiffnesses = np.array([laws[name].stiffness for name in rve.phase_names])
     options = SolverOptions(
-        tol=tol, residual_tol=residual_tol, max_iterations=max_iterations, threads=threads
+        tol=tol,
+        residual_tol=residual_tol,
+        max_iterations=max_iterations,
+        threads=threads,
+        device=device,
     )
     with spinner(quiet) as report:
         result = homogenize(

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
 from matnet.cli.app import run
 from matnet.elasticity import isotropic, laminate, orthotropic_constants
@@ -139,3 +140,10 @@ def test_wrong_input_is_one_sentence_and_writes_nothing(
     assert homogenize(*options) == code
     assert text in capsys.readouterr().err
     assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device here")
+def test_missing_cuda_is_wrong_usage(layers, capsys):
+    assert homogenize("--device", "cuda") == 2
+    assert "torch sees no CUDA devices" in " ".join(capsys.readouterr().err.split())
+    assert homogenize("--device", "cpu", "--tol", "1e-3") == 0

@@ -22,7 +22,7 @@ from offline.homogenization.grid import HexGrid
 from offline.homogenization.solver import _without_islands, checked_stiffnesses
 from offline.rve.rve import Rve
 
-__all__ = ["COMPONENTS", "LOADS", "DeviceCell", "Sample", "around_nodes", "prepare"]
+__all__ = ["COMPONENTS", "LOADS", "DeviceCell", "Sample", "around_nodes", "as_sample", "prepare"]
 
 LOADS, COMPONENTS = 6, 3
 MAX_VOXELS = 2**31 - 1  # offsets within one component are 32-bit numbers
@@ -80,9 +80,14 @@ def prepare(rve: Rve, stiffnesses: object, *, allow_disconnected: bool = False) 
             "Check the phase names and the stiffness of each phase."
         )
     active, removed = _without_islands(active, allow_disconnected)
-    volumes = _phase_volumes(rve, active)
     if rve.orientations is not None:
         c = rotate_stiffness(c, rve.orientations)
+    return as_sample(rve, c, active, removed)
+
+
+def as_sample(rve: Rve, c: np.ndarray, active: np.ndarray, removed: int = 0) -> Sample:
+    """The voxels where `active` (n1, n2, n3) holds, with stiffnesses in the cell's frame."""
+    volumes = _phase_volumes(rve, active)
     mean = np.einsum("p,pij->ij", volumes, c)
     unit = float(np.abs(mean).max())
     present = volumes > 0.0

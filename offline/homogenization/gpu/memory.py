@@ -10,10 +10,9 @@ import torch
 from matnet.errors import MatnetError
 from offline.homogenization.gpu.cell import COMPONENTS, LOADS
 
-__all__ = ["DeviceMemoryError", "Plan", "make_plan", "peak_memory"]
+__all__ = ["DeviceMemoryError", "Plan", "make_plan", "peak_memory", "too_small"]
 
 SLAB_BYTES = {"cuda": 2**30, "cpu": 2**25}  # temporaries of the plain kernels
-CONTEXT_BYTES = 2**29  # driver, library handles and code
 HEADROOM = 1.05  # the allocator rounds up
 
 
@@ -111,7 +110,7 @@ def make_plan(
         )
         if free is None or peak * HEADROOM <= free:
             return Plan(loads_at_once=loads, slab_bytes=slab, peak_bytes=peak)
-    raise DeviceMemoryError(_too_small(shape, samples, peak, free or 0, device))
+    raise DeviceMemoryError(too_small(shape, samples, peak, device))
 
 
 def _free_bytes(device: torch.device) -> int | None:
@@ -123,9 +122,9 @@ def _free_bytes(device: torch.device) -> int | None:
     return int(free + cached)
 
 
-def _too_small(
-    shape: tuple[int, int, int], samples: int, needed: int, free: int, device: torch.device
-) -> str:
+def too_small(shape: tuple[int, int, int], samples: int, needed: int, device: torch.device) -> str:
+    """What to tell when a solve does not fit."""
+    free = _free_bytes(device) or 0
     cells = f"{samples} cells" if samples > 1 else "a cell"
     advice = "Solve fewer cells at once" if samples > 1 else "Coarsen the cell"
     return (

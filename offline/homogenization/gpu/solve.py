@@ -19,19 +19,21 @@ from offline.homogenization.gpu.cell import (
     DeviceCell,
     Sample,
     around_nodes,
+    as_sample,
     prepare,
 )
-from offline.homogenization.gpu.memory import DeviceMemoryError, Plan, make_plan
+from offline.homogenization.gpu.memory import DeviceMemoryError, Plan, make_plan, too_small
 from offline.homogenization.gpu.pcg import BatchSolution, solve
 from offline.homogenization.gpu.precondition import FourierInverse
 from offline.homogenization.options import SolverOptions, Status, require_device
-from offline.homogenization.pcg import Progress
+from offline.homogenization.pcg import Progress, Solution
 from offline.rve.rve import Rve
 
 if TYPE_CHECKING:
     from offline.homogenization.effective import Homogenized
+    from offline.homogenization.solver import CellOperator
 
-__all__ = ["displacement", "homogenize_many", "homogenize_on", "solve_samples"]
+__all__ = ["displacement", "homogenize_many", "homogenize_on", "solve_operator", "solve_samples"]
 
 MOST_TOGETHER = 512  # cells of one batch; more would not fill the device better
 
@@ -221,12 +223,51 @@ def solve_samples(
     """
     require_device(device)
     plan = _plan(samples, device, kernels)
-    cell = DeviceCell(samples, device)
-    start = None if starts is None else _as_field(cell, starts)
-    backend = choose_kernels(cell, plan.slab_bytes, kernels)
-    inverse = FourierInverse(cell, plan.loads_at_once, backend.multiply)
-    solution = solve(cell, backend.stencil, backend.vectors, inverse, options, start, progress)
+    try:
+        cell = DeviceCell(samples, device)
+        start = None if starts is None else _as_field(cell, starts)
+        backend = choose_kernels(cell, plan.slab_bytes, kernels)
+        inverse = FourierInverse(cell, plan.loads_at_once, backend.multiply)
+        solution = solve(cell, backend.stencil, backend.vectors, inverse, options, start, progress)
+    except torch.cuda.OutOfMemoryError:  # other programs took it meanwhile
+        raise DeviceMemoryError(
+            too_small(samples[0].rve.shape, len(samples), plan.peak_bytes, device)
+        ) from None
     return cell, solution
+
+
+def solve_operator(
+    operator: CellOperator,
+    options: SolverOptions,
+    start: np.ndarray | None = None,
+    progress: Progress | None = None,
+) -> Solution:
+    """An engine: the solve of a `CellOperator` on ``options.device``.
+
+    Fields come back packed, in double precision. `homogenize_on` spares the operator and its mesh.
+    """
+    solver = operator.solver
+    active = np.zeros(solver.grid.n_voxels, dtype=bool)
+    active[operator.mesh.voxels] = True
+    sample = as_sample(solver.rve, operator.stiffness, active.reshape(solver.grid.shape))
+    starts = None if start is None else [solver.unpack(start)]
+    where = torch.device(options.device)
+    cell, solution = solve_samples([sample], where, options, starts, progress)
+    force, energy = sample.unit * cell.length**2, sample.unit * cell.length**3
+    return Solution(
+        u=solver.pack(on_nodes(solution.u[0]) * cell.length),
+        r=solver.pack(on_nodes(solution.r[0]) * force),
+        effective=solution.stiffness[0] * sample.unit,
+        iterations=solution.iterations[0],
+        residual=solution.residual[0],
+        energy_error=solution.energy_error[0] * energy,
+        status=solution.status[0],
+    )
+
+
+def on_nodes(field: torch.Tensor) -> np.ndarray:
+    """Field (6, n1, n2, n3, 3) on the host of one sample's (6, 3, n1, n2, n3)."""
+    return np.moveaxis(field.double().cpu().numpy(), 1, -1)
 
 
 def _as_field(cell: DeviceCell, starts: Sequence[Any]) -> torch.Tensor:

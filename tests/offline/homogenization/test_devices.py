@@ -12,6 +12,7 @@ from offline.homogenization.gpu import (
     homogenize_many,
     homogenize_on,
     peak_memory,
+    solve_operator,
 )
 from offline.homogenization.gpu.backend import wants_triton
 from offline.homogenization.gpu.cell import DeviceCell, prepare
@@ -124,6 +125,22 @@ def test_fluctuations_and_residuals_agree(device):
     operator = solver.with_stiffness(stiffnesses)
     u = solver.pack(ours.displacement).astype(float)
     np.testing.assert_allclose(operator.energy(u), ours.stiffness, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_engine_for_operators_returns_the_cpu_engines_solution(device):
+    rve = sphere(6, 8, 7, cell=3.0 * SHEARED)
+    operator = CellSolver(rve).with_stiffness([5.0 * STEEL, 90.0 * STEEL])
+    options = SolverOptions(residual_tol=1e-8, device="cpu")
+    expected = operator.solve(options)
+    object.__setattr__(options, "device", device)  # `solve_operator` takes any device
+    ours = solve_operator(operator, options)
+    for name in ("effective", "u"):
+        assert distance(getattr(ours, name), getattr(expected, name)) < 1e-7
+    product = operator.apply(ours.u.astype(np.float64))[0]
+    assert distance(product + ours.r, operator.load_vectors()) < 1e-6
+    again = solve_operator(operator, options, start=ours.u)
+    assert again.iterations.max() <= 1
 
 
 @pytest.mark.parametrize("device", DEVICES)
