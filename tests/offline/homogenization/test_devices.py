@@ -1,8 +1,12 @@
 """The torch engine against the CPU engine; on CUDA too, where there is one."""
 
+import weakref
+
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_flatten
 
 from matnet.elasticity import cubic, isotropic
 from matnet.errors import ConvergenceError, MissingExtraError, ParameterError, ShapeError
@@ -287,6 +291,46 @@ def test_small_memory_makes_transforms_take_turns(monkeypatch):
     for free, loads in ((1.06 * lean, 1), (1.06 * roomy, 6)):
         monkeypatch.setattr("offline.homogenization.gpu.memory._free_bytes", lambda d, f=free: f)
         assert make_plan(shape, device=device, plain=False).loads_at_once == loads
+
+
+class LiveTensors(TorchDispatchMode):
+    """Counts the bytes of all tensors that live at the same time."""
+
+    def __init__(self):
+        super().__init__()
+        self.live, self.now, self.most = {}, 0, 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        for leaf in tree_flatten(result)[0]:
+            if isinstance(leaf, torch.Tensor) and leaf.untyped_storage().nbytes():
+                self.count(leaf.untyped_storage())
+        return result
+
+    def count(self, storage):
+        key = storage._cdata
+        if key not in self.live:
+            self.live[key] = storage.nbytes()
+            self.now += self.live[key]
+            self.most = max(self.most, self.now)
+            weakref.finalize(storage, self.freed, key)
+
+    def freed(self, key):
+        self.now -= self.live.pop(key)
+
+
+@pytest.mark.parametrize("shape", [(24, 24, 24), (40, 32, 20)])
+def test_peak_memory_bounds_what_tensors_hold(shape):
+    rve = Rve(phases=np.random.default_rng(0).integers(0, 2, shape))
+    plan = make_plan(shape, device=torch.device("cpu"))
+    with LiveTensors() as tensors:
+        block = torch.zeros(10**6, dtype=torch.float64)
+        assert tensors.now == 8 * 10**6
+        del block
+        assert tensors.now == 0
+        options = SolverOptions(tol=1e-2, max_iterations=2)
+        homogenize_on("cpu", rve, [STEEL, 2.0 * STEEL], options, throw=False)
+    assert 0.6 * plan.peak_bytes < tensors.most <= plan.peak_bytes
 
 
 @CUDA
