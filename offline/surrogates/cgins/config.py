@@ -44,6 +44,9 @@ class CGiNSConfig:
     coarse_pcg_steps : int
         The same on the next grid with the Galerkin stiffness, twice as many on the one after it:
         the coarser, the cheaper.
+    cycles : int
+        Times that the finest grid iterates; in between the coarser ones correct what is left, as in
+        multigrid. 1 to 20; the documents' method is 1.
     condition : bool
         Show the net "direct" the displacement from below and the residual it leaves.
     soft : float or None
@@ -76,6 +79,7 @@ class CGiNSConfig:
     frequency_seed: int = 0
     pcg_steps: int = 8
     coarse_pcg_steps: int = 8
+    cycles: int = 1
     condition: bool = True
     soft: float | None = 1e-4
     constraint: str = "mean"
@@ -90,6 +94,7 @@ class CGiNSConfig:
         _require_whole(self, "frequency_seed", 0, 2**31)
         _require_whole(self, "pcg_steps", 0, 100)
         _require_whole(self, "coarse_pcg_steps", 0, 100)
+        _require_whole(self, "cycles", 1, 20)
         for name, low, high in (("growth", 1.0, 4.0), ("frequency_scale", 1e-3, 1e3)):
             _require_number(self, name, low, high)
         if self.soft is not None:

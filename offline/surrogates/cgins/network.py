@@ -137,11 +137,29 @@ class CGiNS(nn.Module):
         return Prediction(starts, found, shifts)
 
     def _solve(self, batch: CellBatch, level: int, start: Tensor) -> Tensor:
+        u = self._iterate(batch, level, batch.loads[level], start)
+        if level == 0 and self.config.levels > 1:
+            for _ in range(self.config.cycles - 1):
+                u = self._iterate(batch, 0, batch.load, u + self._correction(batch, u))
+        return u
+
+    def _iterate(self, batch: CellBatch, level: int, f: Tensor, start: Tensor) -> Tensor:
+        """PCG steps of one grid towards the load `f`."""
         config = self.config
         steps = config.coarse_pcg_steps * level if level else config.pcg_steps
-        return embedded_pcg(
-            batch.operators[level], batch.loads[level], start, steps, batch.grids[level]
-        )
+        return embedded_pcg(batch.operators[level], f, start, steps, batch.grids[level])
+
+    def _correction(self, batch: CellBatch, u: Tensor) -> Tensor:
+        """What the coarser grids, from the coarsest up, say to the residual of `u` (N, 3, 6)."""
+        transfers = batch.transfers[: self.config.levels - 1]
+        residuals = [batch.load - batch.operator.apply(u)]
+        for transfer in transfers:
+            residuals.append(transfer.restrict(residuals[-1]))
+        e = torch.zeros_like(residuals[-1])
+        for level in reversed(range(1, self.config.levels)):
+            e = self._iterate(batch, level, residuals[level], e)
+            e = transfers[level - 1].prolong(e)
+        return e
 
 
 def _net(config: CGiNSConfig, level: int) -> nn.Module:

@@ -137,6 +137,21 @@ def test_more_embedded_steps_lower_the_energy(net):
     assert (energies[0] > energies[1]).all() and (energies[1] > energies[2]).all()
 
 
+def test_cycles_converge_far_faster_than_steps_alone():
+    errors = []
+    for steps, cycles in ((100, 1), (24, 1), (4, 6)):
+        each = network(levels=2, pcg_steps=steps, cycles=cycles, coarse_pcg_steps=20)
+        with torch.no_grad():
+            for part in each.nets:
+                part.out.weight.zero_()
+        batch = batch_of([cell(16)], each.config)
+        with torch.no_grad():
+            found = each(batch).displacements[0]
+            errors.append(relative_energies(batch, 0, found).sum().item())
+    exact, steps_alone, cycles = errors
+    assert 0.0 < cycles - exact < 0.3 * (steps_alone - exact)
+
+
 def test_relative_energy_of_the_solution_is_c_eff_over_voigt():
     rve, c = cell()
     options = SolverOptions(residual_tol=1e-9)
