@@ -122,6 +122,7 @@ class _Run:
         self.settled: np.ndarray | None = None  # share of u in double precision, true units
         self.wide: np.ndarray | None = None  # true residuals where the direction is kept
         self.gaps = 0
+        self.rise = np.ones(LOADS)  # of the energy errors, where true residuals are above r
         residual = operator.load_vectors(out=operator.solver.workspace.pair_as_double)
         self._scale_by(norms(residual))
         self.effective = operator.mean_stiffness
@@ -178,7 +179,7 @@ class _Run:
                 is_true = True
             if step == self.options.max_iterations:
                 break
-            if np.all(self.norm <= np.maximum(DROP * self.true_norm, self.floor)):
+            if self._is_due():
                 self._settle()
             if not self._iterate():
                 if self.double:
@@ -200,8 +201,18 @@ class _Run:
             and self._error() <= self.options.tol
         )
 
+    def _is_due(self) -> bool:
+        """Whether the residuals have lost enough digits to be replaced by true ones."""
+        low = self.norm <= np.maximum(DROP * self.true_norm, self.floor)
+        if self.options.residual_tol is None:
+            return bool(np.all(low))
+        return bool(np.any(low & (self.norm > self.goal)))
+
+    def _energy_error(self) -> np.ndarray:
+        return np.asarray(self.estimate.current * self.rise)
+
     def _error(self) -> float:
-        return float(self.estimate.current.sum() / self.operator.energy_norm(self.energy))
+        return float(self._energy_error().sum() / self.operator.energy_norm(self.energy))
 
     def _iterate(self) -> bool:
         """One step of conjugate gradients; False where it cannot be made."""
@@ -230,14 +241,18 @@ class _Run:
         drop = alpha * rz * self.scale * self.factor
         self.energy = self.energy - drop
         self.estimate.add(drop)
+        self.rise = np.ones(LOADS)
         return True
 
     def _settle(self) -> None:
         """Add u to its share in double precision; replace residuals, keep the direction."""
         if self.wide is None:
             self.wide = np.empty(self.r.shape)
+        recurred = self.norm
         self.effective = self.operator.evaluate(self._move(), out=self.wide)
         self._take(self.wide)
+        # a direction that belongs to a much smaller residual would lead astray
+        self.moved &= self.norm <= GAP * recurred
 
     def _move(self) -> np.ndarray:
         """Add u to the share in double precision, and return that."""
@@ -256,14 +271,16 @@ class _Run:
         else:
             self.effective = self.operator.evaluate(self._move(), out=residual)
         self._take(residual)
+        gap = self.norm > np.maximum(GAP * recurred, 10.0 * self.floor)
         if self.options.residual_tol is None:
-            expected = np.maximum(GAP * recurred, 10.0 * self.floor)
-        else:
-            expected = np.maximum(self.goal, 10.0 * self.floor)
-        if np.all(self.norm <= expected):
+            ratio = self.norm / np.where(recurred > 0.0, recurred, 1.0)
+            self.rise = np.where(gap, ratio**2, 1.0)
+            if not np.any(gap & (recurred == 0.0)) and self._error() <= self.options.tol:
+                return True
+        elif np.all(self.norm <= np.maximum(self.goal, 10.0 * self.floor)):
             return True
         self.earliest = self.estimate.steps + FEWEST_STEPS
-        if np.any(self.norm > np.maximum(GAP * recurred, self.floor)):
+        if np.any(gap):
             self.gaps += 1
             if self.gaps > 1 and np.any(self.norm > SLOW * before) and not self.double:
                 self._go_double()
@@ -293,7 +310,7 @@ class _Run:
             iterations=self.iterations,
             residual=np.where(self.loaded, self.norm, 0.0),
             # a residual of rounding size says more than the energies of a step or two
-            energy_error=np.where(self.norm > self.floor, self.estimate.current, 0.0),
+            energy_error=np.where(self.norm > self.floor, self._energy_error(), 0.0),
             status=status,
         )
 
