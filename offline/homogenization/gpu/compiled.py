@@ -10,6 +10,7 @@ import triton
 
 from matnet.mandel import from_mandel
 from offline.homogenization.gpu.cell import LOADS, DeviceCell
+from offline.homogenization.gpu.precondition import multiply_symbol
 from offline.homogenization.gpu.triton_stencil import energy_kernel, pair_table, stencil_kernel
 from offline.homogenization.gpu.triton_vectors import (
     advance_kernel,
@@ -142,6 +143,9 @@ class CompiledVectors:
 
 def multiply(inverse: torch.Tensor, spectrum: torch.Tensor) -> None:
     """In place: spectrum (samples, loads, 3, ...) times inverse (samples, 6, ...)."""
+    if not spectrum.is_contiguous():  # as some transforms may leave it
+        multiply_symbol(inverse, spectrum)
+        return
     samples, loads = spectrum.shape[:2]
     n = inverse[0, 0].numel()
     grid = (triton.cdiv(2 * n, SYMBOL_BLOCK), samples)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -223,12 +224,17 @@ def solve_samples(
     """
     require_device(device)
     plan = _plan(samples, device, kernels)
+    # kernels start on the current device, whichever tensors they get
+    current = torch.cuda.device(device) if device.type == "cuda" else nullcontext()
     try:
-        cell = DeviceCell(samples, device)
-        start = None if starts is None else _as_field(cell, starts)
-        backend = choose_kernels(cell, plan.slab_bytes, kernels)
-        inverse = FourierInverse(cell, plan.loads_at_once, backend.multiply)
-        solution = solve(cell, backend.stencil, backend.vectors, inverse, options, start, progress)
+        with current:
+            cell = DeviceCell(samples, device)
+            start = None if starts is None else _as_field(cell, starts)
+            backend = choose_kernels(cell, plan.slab_bytes, kernels)
+            inverse = FourierInverse(cell, plan.loads_at_once, backend.multiply)
+            solution = solve(
+                cell, backend.stencil, backend.vectors, inverse, options, start, progress
+            )
     except torch.cuda.OutOfMemoryError:  # other programs took it meanwhile
         raise DeviceMemoryError(
             too_small(samples[0].rve.shape, len(samples), plan.peak_bytes, device)
