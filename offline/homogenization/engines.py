@@ -9,7 +9,7 @@ import numpy as np
 
 from matnet.errors import ParameterError
 from offline.homogenization.multigrid import multigrid_of
-from offline.homogenization.options import SolverOptions
+from offline.homogenization.options import SolverOptions, multigrid_pays
 from offline.homogenization.pcg import Progress, Solution, pcg
 
 if TYPE_CHECKING:
@@ -18,10 +18,6 @@ if TYPE_CHECKING:
 __all__ = ["ENGINES", "Engine", "auto", "cgins", "engine", "fourier", "multigrid"]
 
 Engine = Callable[["CellOperator", SolverOptions, "np.ndarray | None", "Progress | None"], Solution]
-
-# Measured, see docs/multigrid.md.
-SOLID_NODES = 0.4  # multigrid's time follows the nodes of the solid, that of transforms all voxels
-MULTIGRID_NODES = 5000  # fewer: multigrid's preparation takes longer than the solve
 
 
 def fourier(
@@ -55,8 +51,7 @@ def auto(
     progress: Progress | None = None,
 ) -> Solution:
     """The faster of both: multigrid where the solid touches few of the nodes."""
-    nodes = operator.mesh.n_nodes
-    thin = MULTIGRID_NODES <= nodes <= SOLID_NODES * operator.solver.grid.n_voxels
+    thin = multigrid_pays(operator.solver.grid.n_voxels, operator.mesh.n_nodes)
     return (multigrid if thin else fourier)(operator, options, start, progress)
 
 

@@ -10,9 +10,22 @@ from dataclasses import dataclass
 
 from matnet.errors import ParameterError
 
-__all__ = ["CUDA_VOXELS", "SolverOptions", "Status", "require_device"]
+__all__ = ["CUDA_VOXELS", "SolverOptions", "Status", "multigrid_pays", "require_device"]
 
 CUDA_VOXELS = 32**3  # a guess, not measured: below, launching kernels takes longer than their work
+
+# Measured, see docs/multigrid.md.
+SOLID_NODES = 0.35  # multigrid's time follows the nodes of the solid, that of transforms all voxels
+MULTIGRID_NODES = 5000  # fewer: multigrid's preparation takes longer than the solve
+
+
+def multigrid_pays(n_voxels: int, n_nodes: int) -> bool:
+    """Whether multigrid beats the Fourier engine where the solid touches `n_nodes` nodes.
+
+    >>> multigrid_pays(64**3, 40_000), multigrid_pays(64**3, 64**3), multigrid_pays(16**3, 900)
+    (True, False, False)
+    """
+    return MULTIGRID_NODES <= n_nodes <= SOLID_NODES * n_voxels
 
 
 class Status(enum.Enum):
@@ -35,7 +48,8 @@ class SolverOptions:
         Stop each load case at this ``||K u - f|| / ||f||`` instead (for local fields).
     max_iterations : int
     engine : str
-        Name of the solver, a key of `offline.homogenization.engines.ENGINES`.
+        Name of the solver, a key of `offline.homogenization.engines.ENGINES`; ``auto`` chooses by
+        the share of nodes in the solid, see docs/multigrid.md.
     threads : int, optional
         Default: all cores this process may use.
     device : {"auto", "cpu", "cuda"}
@@ -51,7 +65,7 @@ class SolverOptions:
     tol: float = 1e-6
     residual_tol: float | None = None
     max_iterations: int = 2000
-    engine: str = "fourier"
+    engine: str = "auto"
     threads: int | None = None
     device: str = "auto"
 

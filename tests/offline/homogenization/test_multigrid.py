@@ -5,10 +5,11 @@ import pytest
 
 from matnet.elasticity import cubic, isotropic
 from offline.homogenization import CellSolver, SolverOptions, Status, homogenize
-from offline.homogenization.engines import MULTIGRID_NODES, SOLID_NODES, auto
+from offline.homogenization.engines import auto
 from offline.homogenization.multigrid import MultigridPreconditioner, fine_stencils, multigrid_of
 from offline.homogenization.multigrid.levels import CoarseMatrix, FineMatrix
 from offline.homogenization.multigrid.preconditioner import coarse_blocks, hierarchy
+from offline.homogenization.options import multigrid_pays
 from offline.rve import Rve
 from offline.rve.generators import make
 
@@ -328,9 +329,7 @@ def test_preconditioner_is_made_once_per_operator_and_grids_once_per_cell():
 def test_auto_takes_multigrid_for_thin_solids(volume_fraction, chosen):
     rve, stiffness = lattice(32, volume_fraction)
     operator = CellSolver(rve).with_stiffness(stiffness)
-    nodes = operator.mesh.n_nodes
-    thin = MULTIGRID_NODES <= nodes <= SOLID_NODES * 32**3
-    assert thin == (chosen == "multigrid")
+    assert multigrid_pays(32**3, operator.mesh.n_nodes) == (chosen == "multigrid")
     options = SolverOptions(tol=1e-4)
     expected = operator.solve(SolverOptions(engine=chosen, tol=1e-4))
     np.testing.assert_array_equal(auto(operator, options).u, expected.u)
