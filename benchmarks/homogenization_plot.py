@@ -18,6 +18,7 @@ STYLES = {
 
 def draw(rows: list[dict[str, Any]], path: Path) -> None:
     """Write the picture; a cross marks a time limit that was passed."""
+    rows = sorted(rows, key=lambda row: row["n"])
     import matplotlib
 
     matplotlib.use("Agg")
@@ -26,7 +27,12 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
     cases = list(dict.fromkeys(row["case"] for row in rows))
     targets = sorted({r["target"] for r in rows if isinstance(r["target"], float)}, reverse=True)
     figure, axes = plt.subplots(
-        len(targets), len(cases), figsize=(3.0 * len(cases), 5.2), squeeze=False, sharex=True
+        len(targets),
+        len(cases),
+        figsize=(3.0 * len(cases), 5.2),
+        squeeze=False,
+        sharex=True,
+        sharey=True,
     )
     for i, target in enumerate(targets):
         for j, case in enumerate(cases):
@@ -40,8 +46,8 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
             if i == len(targets) - 1:
                 ax.set_xlabel("voxels per edge")
     handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="lower center", ncol=len(labels), frameon=False)
-    figure.tight_layout(rect=(0, 0.06, 1, 1))
+    figure.legend(handles, labels, loc="lower center", ncol=len(cases) + 1, frameon=False)
+    figure.tight_layout(rect=(0, 0.1, 1, 1))
     figure.savefig(path, dpi=110)
     plt.close(figure)
 
@@ -49,6 +55,8 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
 def _panel(ax: Any, rows: list[dict[str, Any]]) -> None:
     for solver, style in STYLES.items():
         mine = [r for r in rows if r["solver"] == solver]
+        if not mine:
+            continue
         timed = [r for r in mine if "seconds" in r]
         ax.loglog([r["n"] for r in timed], [r["seconds"] for r in timed], label=solver, **style)
         late = [r for r in mine if "more_than" in r]

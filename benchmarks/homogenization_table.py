@@ -44,7 +44,7 @@ def print_table(rows: list[dict[str, Any]]) -> None:
     heads = [f"{t:.0e}: s | ratio | setup s | iterations" for t in targets]
     print("\n| cell | n | solver | " + " | ".join(heads) + " | MiB |")
     print("|---" * (4 + 4 * len(targets)) + "|")
-    for n in _unique(rows, "n"):
+    for n in sorted(_unique(rows, "n")):
         for case in _unique(rows, "case"):
             for solver in _unique(rows, "solver"):
                 cells = [entry(rows, case, n, solver, t) for t in targets]
