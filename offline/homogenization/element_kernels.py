@@ -32,6 +32,7 @@ __all__ = ["BILINEAR", "LINEAR", "TRILINEAR", "apply_stiffness", "assemble_loads
 LINEAR, BILINEAR, TRILINEAR = (1, 2, 4), (3, 5, 6), (7,)  # rows of grid.MODES
 ROW = LANES * LOADS  # lanes of one component
 MODE = 3 * ROW  # lanes of one node or mode
+U = np.uint64
 FUSED = {"contract"}  # allow multiply-add; NaN and infinity keep their meaning
 
 
@@ -39,14 +40,14 @@ FUSED = {"contract"}  # allow multiply-add; NaN and infinity keep their meaning
 def _gather(p: np.ndarray, nodes: np.ndarray, g: int, w: np.ndarray) -> None:
     for b in range(LANES):
         for a in range(8):
-            node = nodes[g, b, a]
-            o = a * MODE + LOADS * b
-            for k in range(LOADS):
+            node = U(nodes[g, b, a])
+            o = U(a * MODE + LOADS * b)
+            for k in range(U(LOADS)):  # unsigned: no look for negative indices
                 w[o + k] = p[node, k]
-            for k in range(LOADS):
-                w[o + ROW + k] = p[node, LOADS + k]
-            for k in range(LOADS):
-                w[o + 2 * ROW + k] = p[node, 2 * LOADS + k]
+            for k in range(U(LOADS)):
+                w[o + U(ROW) + k] = p[node, U(LOADS) + k]
+            for k in range(U(LOADS)):
+                w[o + U(2 * ROW) + k] = p[node, U(2 * LOADS) + k]
 
 
 @njit(cache=True, fastmath=FUSED)
@@ -55,14 +56,14 @@ def _scatter(q: np.ndarray, nodes: np.ndarray, density: np.ndarray, g: int, y: n
         s = density[g, b]
         if s != 0.0:
             for a in range(8):
-                row = nodes[g, b, a]
-                o = a * MODE + LOADS * b
-                for k in range(LOADS):
+                row = U(nodes[g, b, a])
+                o = U(a * MODE + LOADS * b)
+                for k in range(U(LOADS)):
                     q[row, k] += s * y[o + k]
-                for k in range(LOADS):
-                    q[row, LOADS + k] += s * y[o + ROW + k]
-                for k in range(LOADS):
-                    q[row, 2 * LOADS + k] += s * y[o + 2 * ROW + k]
+                for k in range(U(LOADS)):
+                    q[row, U(LOADS) + k] += s * y[o + U(ROW) + k]
+                for k in range(U(LOADS)):
+                    q[row, U(2 * LOADS) + k] += s * y[o + U(2 * ROW) + k]
 
 
 @njit(cache=True, fastmath=FUSED)
