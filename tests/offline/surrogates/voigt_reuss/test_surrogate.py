@@ -226,7 +226,7 @@ def test_training_lowers_the_error_and_the_weights_survive_the_disk(
     task = PlaneTask(training, held, config, output, batch=16)
     before = surrogate(config, output).evaluate(held).error.mean()
     options = TrainOptions(
-        epochs=10, learning_rate=5e-3, warm_up=5, optimizer="adamw", device="cpu", tensorboard=False
+        epochs=6, learning_rate=5e-3, warm_up=5, optimizer="adamw", device="cpu", tensorboard=False
     )
     result = train(task, options, tmp_path)
     found = load_surrogate(tmp_path / "final")
