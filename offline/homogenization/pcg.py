@@ -190,6 +190,8 @@ class _Run:
                 self.progress(step + 1, self._error())
         if not is_true:
             self._confirm()
+        if np.all(self.norm <= np.maximum(self.goal, 10.0 * self.floor)):
+            status = Status.CONVERGED  # rounding errors are all that is left: no step can be made
         return self._result(status)
 
     def _seems_done(self) -> bool:
