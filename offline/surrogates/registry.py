@@ -17,6 +17,9 @@ from typing import TYPE_CHECKING, Any
 from matnet.errors import MissingExtraError, ParameterError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from offline.surrogates.evaluation.predictor import Predictor
     from offline.surrogates.stream import DataOptions
     from offline.surrogates.training import TrainingTask, TrainOptions
 
@@ -46,6 +49,9 @@ class Architecture:
         Cells per step, likewise.
     make_task : callable
         ``make_task(data, *settings)`` with an instance of each of the types.
+    predictor : callable, optional
+        ``predictor(stem, device)`` loads weights for `offline.surrogates.evaluation`; None for an
+        architecture that predicts no displacements.
     """
 
     name: str
@@ -54,6 +60,7 @@ class Architecture:
     recipe: TrainOptions
     batch: int
     make_task: Callable[..., TrainingTask]
+    predictor: Callable[[Path, str], Predictor] | None = None
 
     def task(self, data: DataOptions, texts: Mapping[str, str]) -> TrainingTask:
         """The task for these cells with settings given as text.

@@ -21,7 +21,7 @@ from offline.surrogates.cgins.sparse_grid import SparseGrid
 from offline.surrogates.cgins.stiffness import MaterialTable, StiffnessOperator
 from offline.surrogates.cgins.transfer import Transfer, coarsen
 
-__all__ = ["UPPER", "CellBatch"]
+__all__ = ["UPPER", "CellBatch", "padded_cell"]
 
 UPPER = np.triu_indices(6)  # the 21 independent entries of a stiffness, row by row
 
@@ -177,6 +177,30 @@ class _CellArrays:
             grid=HexGrid(rve.shape, rve.cell),
             scale=scale,
         )
+
+
+def padded_cell(rve: Rve, stiffnesses: Any, soft: float | None) -> tuple[Rve, np.ndarray]:
+    """The cell whose system `CellBatch` holds, with the padding as its last phase.
+
+    Parameters
+    ----------
+    rve, stiffnesses, soft
+        See `CellBatch.of`.
+
+    Returns
+    -------
+    Rve, (n_phases + 1, 6, 6)
+        Without orientations: the stiffnesses are in the cell's frame.
+    """
+    arrays = _CellArrays.of(rve, stiffnesses, soft)
+    cell = Rve(
+        phases=arrays.material,
+        phase_names=(*rve.phase_names, "soft padding"),
+        cell=rve.cell,
+        density=None if rve.density is None else arrays.density,
+        source=rve.source,
+    )
+    return cell, arrays.stiffness
 
 
 def _check(cells: Sequence[tuple[Rve, Any]], levels: int, soft: float | None) -> None:

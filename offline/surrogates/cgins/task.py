@@ -19,6 +19,7 @@ from offline.surrogates.cgins.config import CGiNSConfig
 from offline.surrogates.cgins.loss import energy_loss
 from offline.surrogates.cgins.network import CGiNS
 from offline.surrogates.cgins.predict import KIND, misfit, residuals
+from offline.surrogates.cgins.predictor import CGiNSPredictor
 from offline.surrogates.families import Sample
 from offline.surrogates.registry import Architecture
 from offline.surrogates.stream import CellStream, DataOptions
@@ -164,4 +165,5 @@ ARCHITECTURE = Architecture(
     recipe=TrainOptions(epochs=150, learning_rate=1e-3, warm_up=100),
     batch=16,
     make_task=CGiNSTask,
+    predictor=CGiNSPredictor.load,
 )

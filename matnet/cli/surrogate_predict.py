@@ -1,0 +1,137 @@
+"""`matnet surrogate predict`: the network alone, without iterations to a tolerance."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import numpy as np
+
+import matnet
+from matnet.atomic import whole_file
+from matnet.cli.console import (
+    check_writable,
+    json_option,
+    print_json,
+    print_table,
+)
+from matnet.cli.homogenize import moduli
+from matnet.cli.origin import origin
+from matnet.cli.rve_hints import hint_options, reading_hints
+from matnet.errors import ParameterError
+from matnet.mandel import COMPONENTS
+
+if TYPE_CHECKING:
+    from offline.rve import Rve
+
+
+@click.command("predict")
+@click.argument("weights", type=click.Path(path_type=Path))
+@click.option(
+    "--rve",
+    "rve_path",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Microstructure file (.npz, .vti, .tif, ...; see `matnet rve`).",
+)
+@click.option(
+    "--phases",
+    "phases_path",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="TOML file with a law per phase; see docs/phases.md.",
+)
+@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+@click.option("-o", "--out", type=click.Path(path_type=Path), help="Also write the JSON here.")
+@click.option(
+    "--fields",
+    "fields_path",
+    type=click.Path(path_type=Path),
+    help="Write displacement, strain and stress per load case (.vti, .vtu).",
+)
+@click.option("--force", is_flag=True, help="Overwrite existing outputs.")
+@hint_options
+@json_option
+def command(
+    weights: Path,
+    rve_path: Path,
+    phases_path: Path,
+    device: str,
+    out: Path | None,
+    fields_path: Path | None,
+    force: bool,
+    as_json: bool,
+    **hints: Any,
+) -> None:
+    """Effective stiffness of a cell as WEIGHTS predict it, a file or the folder of a training.
+
+    An upper bound in energy form; its residual says how far from equilibrium it is. For a given
+    tolerance take `matnet homogenize --engine cgins`.
+    """
+    from offline.homogenization.fields_file import check_fields_path, write_fields
+    from offline.rve import read
+    from offline.surrogates.evaluation import load_predictor
+
+    for path in filter(None, (out, fields_path)):
+        check_writable(path, force)
+    if fields_path is not None:
+        check_fields_path(fields_path)
+    rve = read(rve_path, **reading_hints(hints))
+    laws = matnet.phases.read_phases(phases_path, rve.phase_names)
+    stiffnesses = np.array([laws[name].stiffness for name in rve.phase_names])
+    predictor = load_predictor(weights, device)
+    reason = predictor.misfit(rve)
+    if reason is not None:
+        raise ParameterError(f"weights '{predictor.name}' do not fit {rve_path}: {reason}.")
+    began = time.perf_counter()
+    displacement = predictor.predict([(rve, stiffnesses)])[0]
+    seconds = time.perf_counter() - began
+    record = origin(rve_path, phases_path, weights)
+    answer = as_dict(rve, stiffnesses, displacement, seconds, record)
+    if fields_path is not None:
+        write_fields(fields_path, rve, stiffnesses, displacement, record)
+    if out is not None:
+        with whole_file(out) as beside:
+            beside.write_text(json.dumps(answer, indent=2, allow_nan=False) + "\n")
+    if as_json:
+        print_json(answer)
+        return
+    rows = [
+        (name, *(f"{x:.5g}" for x in row))
+        for name, row in zip(COMPONENTS, answer["stiffness"], strict=True)
+    ]
+    print_table(
+        "Predicted stiffness, Mandel (unit: as the phases' moduli)", ("", *COMPONENTS), rows
+    )
+    facts = [(name, f"{value:.5g}") for name, value in (answer["moduli"] or {}).items()]
+    facts += [("largest residual", f"{max(answer['residual']):.1e}"), ("time", f"{seconds:.2f} s")]
+    print_table("Moduli", ("", "value"), facts)
+
+
+def as_dict(
+    rve: Rve,
+    stiffnesses: np.ndarray,
+    displacement: np.ndarray,
+    seconds: float,
+    record: dict[str, str],
+) -> dict[str, Any]:
+    """The prediction for machines; the residual is that of the cell with plain void."""
+    from offline.homogenization import CellSolver
+    from offline.surrogates.evaluation.system import CellSystem
+
+    solver = CellSolver(rve, void=~stiffnesses.any(axis=(1, 2)))
+    system = CellSystem(solver.with_stiffness(stiffnesses))
+    u = solver.pack(displacement)
+    stiffness = system.stiffness(u)
+    return {
+        "order": list(COMPONENTS),
+        "scaling": "mandel",
+        "stiffness": stiffness.tolist(),
+        "residual": system.residual(u).tolist(),
+        "moduli": moduli(stiffness),
+        "seconds": seconds,
+        "record": record,
+    }
