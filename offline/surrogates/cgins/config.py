@@ -49,6 +49,9 @@ class CGiNSConfig:
         multigrid. 1 to 20; the documents' method is 1.
     condition : bool
         Show the net "direct" the displacement from below and the residual it leaves.
+    line_search : bool
+        Scale what a net says by the step of least energy, per cell, load and grid: a learned start
+        is then never worse than none. False leaves it as the documents have it.
     soft : float or None
         Stiffness of the padding around the solid relative to the solid; None pads nothing.
     constraint : {"mean", "anchor"}
@@ -81,6 +84,7 @@ class CGiNSConfig:
     coarse_pcg_steps: int = 8
     cycles: int = 1
     condition: bool = True
+    line_search: bool = True
     soft: float | None = 1e-4
     constraint: str = "mean"
     periodic: bool = True
@@ -99,7 +103,7 @@ class CGiNSConfig:
             _require_number(self, name, low, high)
         if self.soft is not None:
             _require_number(self, "soft", 1e-12, 0.5)
-        for name in ("condition", "periodic"):
+        for name in ("condition", "line_search", "periodic"):
             if not isinstance(getattr(self, name), bool):
                 raise ParameterError(f"{name} is {getattr(self, name)!r}, expected true or false.")
         for name, known in (("constraint", CONSTRAINTS), ("net", NETS)):

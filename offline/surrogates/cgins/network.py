@@ -126,10 +126,16 @@ class CGiNS(nn.Module):
                 x.append(transfers[level].prolong(latent))
             voxel = batch.volume ** (1.0 / 3.0) / max(grids[level].shape)
             size = grids[level].spread(voxel)[:, None, None]
-            s = _state(batch, level, below) / size
+            residual = _residual(batch, level, below)
+            s = _state(batch, level, below, residual) / size
             u, latent = self.nets[level](torch.cat(x, 1), s, grids[level:], transfers[level:])
+            u = u.to(residual.dtype)  # from mixed precision
             shift = _shift(u, grids[level], config.constraint)
-            start = u * size if below is None else below + u * size
+            start = u * size
+            if config.line_search:
+                start = start * _best_step(batch, level, start, residual)
+            if below is not None:
+                start = start + below
             held = _shift(start, grids[level], config.constraint)
             starts.insert(0, start - grids[level].spread(held))
             shifts.insert(0, shift / max(grids[level].shape))
@@ -180,14 +186,31 @@ def _grids(batch: CellBatch, config: CGiNSConfig) -> tuple[list[SparseGrid], lis
     return grids, list(batch.transfers[: config.n_grids - 1])
 
 
-def _state(batch: CellBatch, level: int, below: Tensor | None) -> Tensor:
+def _residual(batch: CellBatch, level: int, below: Tensor | None) -> Tensor:
+    """What the displacement from below leaves of the load, (N, 3, 6)."""
+    if below is None:
+        return batch.loads[level]
+    return batch.loads[level] - batch.operators[level].apply(below)
+
+
+def _state(batch: CellBatch, level: int, below: Tensor | None, residual: Tensor) -> Tensor:
     """Displacement from below and the Jacobi step of its residual, (N, 6, 6) [length]."""
-    operator, residual = batch.operators[level], batch.loads[level]
     if below is None:
         below = torch.zeros_like(residual)
-    else:
-        residual = residual - operator.apply(below)
-    return torch.cat([below, residual / operator.diagonal[:, :, None]], dim=1)
+    return torch.cat([below, residual / batch.operators[level].diagonal[:, :, None]], dim=1)
+
+
+def _best_step(batch: CellBatch, level: int, w: Tensor, residual: Tensor) -> Tensor:
+    r"""Length of the step along `w` with the least energy, :math:`w^T r / w^T K w`, (N, 1, 6).
+
+    No prediction can then raise the energy, however far a cell is from those of the training.
+    """
+    grid, operator = batch.grids[level], batch.operators[level]
+    gain = grid.sum((w * residual).sum(1))
+    cost = grid.sum((w * operator.apply(w)).sum(1))
+    useful = cost > torch.finfo(cost.dtype).tiny
+    step = torch.where(useful, gain / torch.where(useful, cost, torch.ones_like(cost)), 0.0)
+    return grid.spread(step)[:, None, :]
 
 
 def _shift(u: Tensor, grid: SparseGrid, constraint: str) -> Tensor:

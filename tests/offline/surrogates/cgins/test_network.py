@@ -246,3 +246,17 @@ def test_mixed_precision_moves_the_energy_little(net):
         assert all(torch.isfinite(p.grad).all() for p in net.parameters() if p.grad is not None)
         values.append(float(loss.detach()))
     assert values[1] == pytest.approx(values[0], rel=1e-2)
+
+
+@pytest.mark.parametrize("net", NETS)
+def test_line_search_keeps_wild_predictions_from_raising_the_energy(net):
+    wild = network(net=net, levels=1, pcg_steps=0, line_search=False)
+    batch = batch_of([cell(), cell(seed=2)], wild.config)
+    held = network(net=net, levels=1, pcg_steps=0)
+    with torch.no_grad():
+        assert relative_energies(batch, 0, wild(batch).starts[0]).max() > 1.001
+        start = held(batch).starts[0]
+        energies = relative_energies(batch, 0, start)
+        stretched = relative_energies(batch, 0, 1.02 * start)
+    assert energies.max() <= 1.0  # that of no displacement
+    assert (stretched - energies).min() > 0.0
