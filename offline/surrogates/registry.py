@@ -26,7 +26,11 @@ if TYPE_CHECKING:
 __all__ = ["ARCHITECTURES", "Architecture", "configured", "find_architecture"]
 
 # name -> module with an ARCHITECTURE; imported when it is asked for
-ARCHITECTURES = {"cgins": "offline.surrogates.cgins.task"}
+ARCHITECTURES = {
+    "cgins": "offline.surrogates.cgins.task",
+    "label-free": "offline.surrogates.label_free.task",
+    "phnet": "offline.surrogates.phnet.task",
+}
 
 NONE = ("none", "null")
 TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}

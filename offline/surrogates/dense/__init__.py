@@ -1,0 +1,1 @@
+"""Dense periodic grids on torch: what PH-Net and the label-free CNN share."""

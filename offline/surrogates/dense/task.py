@@ -1,0 +1,213 @@
+"""What the tasks of dense networks share: streams, batches, validation, the card."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from matnet.errors import ParameterError
+from offline.homogenization import SolverOptions, homogenize
+from offline.rve.rve import Rve
+from offline.surrogates import weights
+from offline.surrogates.dense.cells import DenseCells
+from offline.surrogates.families import Sample
+from offline.surrogates.stream import CellStream, DataOptions
+
+__all__ = ["DenseBatch", "DenseConfig", "DenseTask", "LossSettings"]
+
+REFERENCE_TOL = 1e-5  # of the references' C^H: far below the errors that are measured
+LOGARITHM_FLOOR = 1e-6  # of the Voigt mean; rounding only, the energies are positive
+
+
+class DenseConfig(Protocol):
+    """A frozen dataclass that describes a network."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def soft(self) -> float:
+        """Stiffness of void relative to the solid."""
+        ...
+
+    def module(self) -> nn.Module:
+        """A fresh network."""
+        ...
+
+    def inputs(self, cells: DenseCells) -> Tensor:
+        """What the network sees of the cells."""
+        ...
+
+    def misfit(self, rve: Rve) -> str | None:
+        """Why the network cannot take a cell, or None if it can."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LossSettings:
+    """What is common to the losses.
+
+    Parameters
+    ----------
+    relative : bool
+        Sum logarithms of energies, so that soft cells count as much as stiff ones.
+    start : str, optional
+        Weights to begin from instead of random ones: fine-tuning. Path without suffix.
+    references : int
+        Validation cells whose C^H is computed by the solver, once.
+
+    Raises
+    ------
+    ParameterError
+        A number is negative.
+    """
+
+    relative: bool = False
+    start: str | None = None
+    references: int = 32
+
+    def __post_init__(self) -> None:
+        if self.references < 0:
+            raise ParameterError(f"references is {self.references}, expected a number >= 0.")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DenseBatch:
+    """Cells on the device, what the network sees of them, and labels where the loss has some."""
+
+    cells: DenseCells
+    inputs: Tensor
+    labels: Tensor | None = None
+
+
+class DenseTask:
+    """Trains a network that maps dense cells to displacements, by their energy.
+
+    Validation is the mean over unseen cells of the logarithm of the energies, as for CGiNS; beside
+    it ``residual`` is the mean of ``||K u - f|| / ||f||`` and, for cells with a reference,
+    ``delta`` the mean and ``delta_worst`` the largest of ``||C - C_ref||_F / ||C_ref||_F`` [-].
+
+    Parameters
+    ----------
+    data : DataOptions
+    config : dataclass with the methods of `DenseConfig`
+    settings : LossSettings
+
+    Raises
+    ------
+    ParameterError
+        The network cannot take cells of these families.
+    """
+
+    kind = "dense"
+
+    def __init__(self, data: DataOptions, config: DenseConfig, settings: LossSettings) -> None:
+        self.data, self.config, self.settings = data, config, settings
+        self.training = CellStream(data)
+        self.validation = CellStream(data, "validation")
+        sample = next(self.validation.all_in_order())[0]
+        reason = config.misfit(sample.rve)
+        if reason is not None:
+            raise ParameterError(f"the network cannot be trained on these cells: {reason}.")
+
+    def module(self) -> nn.Module:
+        """A fresh network, or one with the weights to start from.
+
+        Raises
+        ------
+        FileFormatError
+            Weights to start from are missing, damaged, or of another network.
+        """
+        module = self.config.module()
+        if self.settings.start is not None:
+            weights.fill(module, weights.load(Path(self.settings.start), kind=self.kind))
+        return module
+
+    def steps(self, world: int) -> int:
+        """See `TrainingTask`."""
+        return self.training.steps(world)
+
+    def batches(
+        self, epoch: int, rank: int, world: int, start: int = 0
+    ) -> Iterator[Sequence[Sample]]:
+        """See `TrainingTask`."""
+        return self.training.batches(epoch, rank, world, start)
+
+    def prepare(self, batch: Sequence[Sample], device: torch.device) -> DenseBatch:
+        """What the loss needs of the cells."""
+        return self.unlabelled(batch, device)
+
+    def unlabelled(self, batch: Sequence[Sample], device: torch.device) -> DenseBatch:
+        """Densities, stiffnesses and what the network sees."""
+        cells = DenseCells.of(
+            [(sample.rve, sample.stiffnesses) for sample in batch],
+            soft=self.config.soft,
+            device=device,
+        )
+        return DenseBatch(cells, self.config.inputs(cells))
+
+    def loss(self, module: nn.Module, batch: DenseBatch, learning_rate: float) -> dict[str, Tensor]:
+        """Energies relative to the Voigt mean."""
+        energies = batch.cells.energies(module(batch.inputs))
+        if self.settings.relative:
+            energies = energies.clamp_min(LOGARITHM_FLOOR).log()
+        return {"loss": energies.mean()}
+
+    def validate(self, module: nn.Module) -> dict[str, float]:
+        """Mean log energy and residual, and errors of C^H where references are known."""
+        device = next(module.parameters()).device
+        energies, residual, effective = [], [], []
+        for samples in self.validation.all_in_order():
+            batch = self.unlabelled(samples, device)
+            u, cells = module(batch.inputs), batch.cells
+            energies.append(cells.energies(u).clamp_min(LOGARITHM_FLOOR).log().mean(1))
+            residual.append(relative_residuals(cells, u).mean(1))
+            effective.append(cells.effective(u))
+        found = {
+            "validation": float(torch.cat(energies).mean()),
+            "residual": float(torch.cat(residual).mean()),
+        }
+        return found | self.errors(torch.cat(effective).cpu().numpy())
+
+    def errors(self, stiffness: np.ndarray) -> dict[str, float]:
+        """Errors of C^H (n, 6, 6) of the validation cells against the references."""
+        if not len(self.references):
+            return {}
+        gap = np.linalg.norm(stiffness[: len(self.references)] - self.references, axis=(1, 2))
+        delta = gap / np.linalg.norm(self.references, axis=(1, 2))
+        return {"delta": float(delta.mean()), "delta_worst": float(delta.max())}
+
+    def card(self) -> dict[str, Any]:
+        """See `TrainingTask`."""
+        return {
+            "kind": self.kind,
+            "config": asdict(self.config),
+            "loss": asdict(self.settings),
+            "data": self.data.card(),
+        }
+
+    @cached_property
+    def references(self) -> np.ndarray:
+        """C^H (n, 6, 6) of the first validation cells by the project's own solver."""
+        options = SolverOptions(tol=REFERENCE_TOL)
+        samples = (s for batch in self.validation.all_in_order() for s in batch)
+        count = min(self.settings.references, self.data.validation_cells)
+        found = [
+            homogenize(sample.rve, sample.stiffnesses, options).stiffness
+            for sample, _ in zip(samples, range(count), strict=False)
+        ]
+        return np.reshape(found, (-1, 6, 6))
+
+
+def relative_residuals(cells: DenseCells, u: Tensor) -> Tensor:
+    """``||K u - f|| / ||f||`` (B, 6); 0 where f is zero."""
+    f = cells.load()
+    r = (cells.product(u) - f).square().sum((1, 3, 4, 5)).sqrt()
+    norm = f.square().sum((1, 3, 4, 5)).sqrt()
+    return torch.where(norm > 0, r / norm.clamp_min(torch.finfo(norm.dtype).tiny), 0.0)

@@ -1,0 +1,1 @@
+"""The label-free CNN: displacement fields of voxel cells from their energy."""
