@@ -12,6 +12,7 @@ from rich.progress import Progress, TaskID
 
 from matnet.cli.console import check_writable, json_option, print_json, print_table, quiet_option
 from matnet.cli.console import progress as bars_on_stderr
+from matnet.cli.engine_options import chosen_engine, engine_options, fallback_notes
 from matnet.cli.rve_hints import HINTS, hint_options, reading_hints
 
 QUICK = {"samples": 150, "depth": 5, "starts": 2, "budget": 20, "refine": 5, "elements": 14_000}
@@ -154,6 +155,7 @@ class Contrast(click.ParamType):
 )
 @click.option("--save-labels", type=click.Path(path_type=Path), help="Keep the labels here (HDF5).")
 @click.option("--workers", type=click.IntRange(min=1), help="Processes for the full solves.")
+@engine_options
 @click.option(
     "--allow-disconnected",
     is_flag=True,
@@ -169,6 +171,8 @@ def command(
     labels_path: Path | None,
     save_labels: Path | None,
     phases_path: Path | None,
+    engine: str,
+    weights_path: Path | None,
     force: bool,
     as_json: bool,
     quiet: bool,
@@ -189,13 +193,16 @@ def command(
     for path in filter(None, (out, report, save_labels)):
         check_writable(path, force)
     rve = read(rve_path, **reading_hints(choices))
+    engine = chosen_engine(engine, weights_path)
     laws = selection_laws(phases_path, choices["select"], rve.phase_names)
     options = fit_options(
-        laws=laws, **{name: value for name, value in choices.items() if name not in HINTS}
+        laws=laws,
+        engine=engine,
+        **{name: value for name, value in choices.items() if name not in HINTS},
     )
     labels = None if labels_path is None else read_labels(labels_path)
     work = out.with_name(out.name + ".work")
-    with bars_on_stderr(quiet) as bars:
+    with bars_on_stderr(quiet) as bars, fallback_notes(engine):
         result = fit(rve, options, work=work, labels=labels, progress=Bars(bars))
     write_report(report, result)
     if save_labels is not None:
@@ -234,6 +241,7 @@ def selection_laws(path: Path | None, select: str, phase_names: tuple[str, ...])
 def fit_options(
     *,
     laws: Any,
+    engine: str,
     network: str,
     depth: int | None,
     samples: int | None,
@@ -263,6 +271,7 @@ def fit_options(
             tol=label_tol,
             seed=seed,
             workers=workers,
+            engine=engine,
             allow_disconnected=allow_disconnected,
         ),
         training=TrainingOptions(

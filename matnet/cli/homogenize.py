@@ -24,6 +24,7 @@ from matnet.cli.console import (
     print_table,
     quiet_option,
 )
+from matnet.cli.engine_options import chosen_engine, engine_options, fallback_notes
 from matnet.cli.origin import origin
 from matnet.cli.rve_hints import hint_options, reading_hints
 from matnet.errors import MissingExtraError
@@ -74,6 +75,7 @@ SINGULAR = 1e-10  # smallest over largest eigenvalue below which there are no mo
     show_default=True,
     help="Where to solve; auto takes a CUDA device for cells of 32^3 voxels and more.",
 )
+@engine_options
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="Also write the JSON here.")
 @click.option(
     "--fields",
@@ -107,6 +109,8 @@ def command(
     max_iterations: int,
     threads: int | None,
     device: str,
+    engine: str,
+    weights_path: Path | None,
     out: Path | None,
     fields_path: Path | None,
     plot_path: Path | None,
@@ -138,14 +142,16 @@ def command(
         check_fields_path(fields_path, rve)
     laws = matnet.phases.read_phases(phases_path, rve.phase_names)
     stiffnesses = np.array([laws[name].stiffness for name in rve.phase_names])
+    engine = chosen_engine(engine, weights_path)
     options = SolverOptions(
+        engine=engine,
         tol=tol,
         residual_tol=residual_tol,
         max_iterations=max_iterations,
         threads=threads,
         device=device,
     )
-    with spinner(quiet) as report:
+    with spinner(quiet) as report, fallback_notes(engine):
         result = homogenize(
             rve,
             stiffnesses,

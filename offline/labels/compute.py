@@ -123,6 +123,7 @@ class _Run:
         self.solver_options = SolverOptions(
             tol=options.solver_tol,
             max_iterations=options.max_iterations,
+            engine=options.engine,
             threads=None if executor is None and local else 1,
         )
 
@@ -263,7 +264,8 @@ class _Run:
                     index=index,
                     phase_stiffness=self.phase_stiffness[index],
                     options=options,
-                    start=labels.start(index) if labels is not None else None,
+                    # without fields it would be zero, and an engine may know better
+                    start=labels.start(index) if labels is not None and labels.basis.size else None,
                     keep_fields=labels is not None and judged is None,
                     allow_disconnected=self.options.allow_disconnected,
                 )
@@ -320,6 +322,8 @@ def _run_key(rve: Rve, phase_stiffness: np.ndarray, options: LabelOptions) -> di
     """Everything the labels depend on; not how many workers compute them."""
     settings = dataclasses.asdict(options)
     del settings["workers"]
+    if settings["engine"] == "auto":  # files from before there was a choice
+        del settings["engine"]
     samples = hashlib.sha256(np.ascontiguousarray(phase_stiffness).tobytes()).hexdigest()
     key = {"rve": rve.hash(), "samples": samples, "options": settings}
     return dict(json.loads(json.dumps(key)))  # tuples become lists, as they do in the file

@@ -32,6 +32,9 @@ class LabelOptions:
         not depend on it.
     max_iterations : int
         Of the full solver.
+    engine : str
+        Name of the full solver, see `offline.homogenization.engines`. Solutions that have a start
+        from the reduced basis begin there, whatever the engine.
     allow_disconnected : bool
         Accept a solid that does not hold together in every direction.
 
@@ -49,6 +52,7 @@ class LabelOptions:
     batch: int = 4
     workers: int | None = None
     max_iterations: int = 2000
+    engine: str = "auto"
     allow_disconnected: bool = False
 
     def __post_init__(self) -> None:
