@@ -15,8 +15,9 @@ from offline.homogenization.pcg import Progress, Solution, pcg
 if TYPE_CHECKING:
     from offline.homogenization.solver import CellOperator
 
-__all__ = ["ENGINES", "Engine", "auto", "cgins", "engine", "fourier", "multigrid"]
+__all__ = ["ENGINES", "LEARNED", "Engine", "auto", "cgins", "engine", "fourier", "multigrid"]
 
+LEARNED = ("cgins", "phnet", "label-free")  # surrogates whose prediction is a start
 Engine = Callable[["CellOperator", SolverOptions, "np.ndarray | None", "Progress | None"], Solution]
 
 
@@ -62,7 +63,7 @@ def cgins(
     progress: Progress | None = None,
 ) -> Solution:
     """`auto` from a learned start; see `offline.surrogates.cgins.engine`."""
-    return _learned("")(operator, options, start, progress)
+    return _learned("cgins", "")(operator, options, start, progress)
 
 
 ENGINES: dict[str, Engine] = {
@@ -74,22 +75,28 @@ ENGINES: dict[str, Engine] = {
 
 
 def engine(name: str) -> Engine:
-    """The engine called `name`; ``cgins:PATH`` takes the weights at PATH.
+    """The engine called `name`; ``cgins:PATH`` takes the weights at PATH, see `LEARNED`.
 
     Raises
     ------
     ParameterError
         No engine has this name.
     """
-    if name.startswith("cgins:"):
-        return _learned(name.partition(":")[2])
+    kind, _, stem = name.partition(":")
+    if kind in LEARNED:
+        return _learned(kind, stem)
     if name not in ENGINES:
-        raise ParameterError(f"engine '{name}' is unknown, expected one of {', '.join(ENGINES)}.")
+        known = dict.fromkeys((*ENGINES, *LEARNED))
+        raise ParameterError(f"engine '{name}' is unknown, expected one of {', '.join(known)}.")
     return ENGINES[name]
 
 
-def _learned(stem: str) -> Engine:
+def _learned(kind: str, stem: str) -> Engine:
     """The learned start with the weights at `stem`, or shipped ones; torch is imported now."""
-    from offline.surrogates.cgins.engine import LearnedStart
+    if kind == "cgins":
+        from offline.surrogates.cgins.engine import LearnedStart
 
-    return LearnedStart(stem or None)
+        return LearnedStart(stem or None)
+    from offline.surrogates.dense.engine import DenseStart
+
+    return DenseStart(kind, stem or None)
