@@ -9,6 +9,7 @@ from offline.homogenization import SolverOptions, homogenize
 from offline.rve.generators.lattice import truss
 from offline.rve.rve import Rve
 from offline.surrogates.phnet.base_material import change_base_material
+from offline.surrogates.phnet.plots import compare_moduli
 from offline.surrogates.phnet.strength import strength, voxel_stresses
 
 VOID = np.zeros((6, 6))
@@ -76,3 +77,16 @@ def test_strength_refuses_numbers_out_of_range():
         strength(rve, c, u, np.eye(6), solid_yield=0.0)
     with pytest.raises(ParameterError, match="quantile is 2, expected above 0, at most 1"):
         strength(rve, c, u, np.eye(6), solid_yield=1.0, quantile=2.0)
+
+
+def test_surfaces_stand_side_by_side_on_common_axes():
+    pyplot = pytest.importorskip("matplotlib.pyplot")
+    pair = {"solver": isotropic(E=1.0, nu=0.3), "PH-Net": isotropic(E=1.3, nu=0.3)}
+    figure = compare_moduli(pair)
+    surfaces = [ax for ax in figure.axes if ax.name == "3d"]
+    assert [ax.get_title() for ax in surfaces] == ["solver", "PH-Net"]
+    assert surfaces[0].get_zlim() == surfaces[1].get_zlim() and surfaces[0].get_zlim()[1] >= 1.3
+    pyplot.close(figure)
+    again = pyplot.figure()
+    assert compare_moduli(pair, again) is again
+    pyplot.close(again)
