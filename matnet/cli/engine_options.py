@@ -16,6 +16,8 @@ from matnet.errors import ParameterError
 __all__ = ["chosen_engine", "engine_options", "fallback_notes"]
 
 Command = Callable[..., Any]
+SOLVERS = ("auto", "fourier", "multigrid")
+LEARNED = ("cgins", "phnet", "label-free")  # as in `offline.homogenization.engines`
 
 
 def engine_options(command: Command) -> Command:
@@ -24,16 +26,17 @@ def engine_options(command: Command) -> Command:
         "--weights",
         "weights_path",
         type=click.Path(path_type=Path),
-        help="Weights for the engine cgins, a file or the folder of a training. Default: the "
-        "shipped ones that fit the cell best.",
+        help="Weights for the engines cgins, phnet and label-free, a file or the folder of a "
+        "training. Default: the shipped ones that fit the cell best.",
     )
     engine = click.option(
         "--engine",
-        type=click.Choice(["auto", "fourier", "multigrid", "cgins"]),
+        type=click.Choice([*SOLVERS, *LEARNED]),
         default="auto",
         show_default=True,
-        help="Solver: conjugate gradients with a Fourier or multigrid preconditioner; cgins starts "
-        "them from a network's prediction. All go on until the tolerance is met.",
+        help="Solver: conjugate gradients with a Fourier or multigrid preconditioner; cgins, "
+        "phnet and label-free start them from a network's prediction. All go on until the "
+        "tolerance is met.",
     )
     return engine(weights(command))
 
@@ -50,22 +53,26 @@ def chosen_engine(engine: str, weights_path: Path | None) -> str:
     """
     if weights_path is None:
         return engine
-    if engine not in ("auto", "cgins"):
+    if engine not in ("auto", *LEARNED):
         raise ParameterError(
-            f"--weights are for the engine cgins, not for '{engine}'. Leave one of the two out."
+            f"--weights are for the engines {', '.join(LEARNED)}, not for '{engine}'. "
+            "Leave one of the two out."
         )
-    from offline.surrogates.cgins.predict import load_network
-    from offline.surrogates.evaluation.predictor import weights_stem
+    from offline.surrogates.evaluation.predictor import load_predictor, weights_stem
 
     stem = weights_stem(weights_path)
-    load_network(stem)
-    return f"cgins:{stem}"
+    kind = load_predictor(stem, "cpu").card["kind"]
+    if engine not in ("auto", kind):
+        raise ParameterError(
+            f"--engine {engine}, but {stem}.json is a card of '{kind}'. Leave --engine out."
+        )
+    return f"{kind}:{stem}"
 
 
 @contextmanager
 def fallback_notes(engine: str) -> Iterator[None]:
     """Say on stderr, once, why there is no learned start: a sentence, not a warning."""
-    if not engine.startswith("cgins"):
+    if not engine.startswith(LEARNED):
         yield
         return
     from offline.surrogates.cgins.engine import NoLearnedStartWarning

@@ -16,6 +16,7 @@ from offline.surrogates import weights
 from offline.surrogates.cgins.config import CGiNSConfig
 from offline.surrogates.cgins.network import CGiNS
 from offline.surrogates.families import family
+from offline.surrogates.registry import find_architecture
 
 PHASES = '[void]\nlaw = "void"\n[solid]\nlaw = "elastic"\nE = 1.0\nnu = 0.35\n'
 
@@ -104,7 +105,26 @@ def test_named_weights_that_cannot_be_read_end_the_verb(here, capsys, damage):
 
 def test_weights_for_another_engine_are_refused(here, capsys):
     assert homogenize("--engine", "fourier", "--weights", "run") == 2
-    assert "--weights are for the engine cgins, not for 'fourier'" in capsys.readouterr().err
+    assert (
+        "--weights are for the engines cgins, phnet, label-free, not for 'fourier'"
+        in capsys.readouterr().err
+    )
+
+
+@pytest.mark.parametrize("kind", ["phnet", "label-free"])
+def test_dense_networks_start_the_solver_too(here, capsys, kind):
+    torch.manual_seed(0)
+    config = find_architecture(kind).settings[0](width=0.1)
+    weights.save(here / kind / "best", config.module(), {"kind": kind, "config": asdict(config)})
+    plain, _ = stiffness(capsys, "--engine", "fourier")
+    for options in (("--weights", kind), ("--engine", kind, "--weights", f"{kind}/best.json")):
+        found, said = stiffness(capsys, *options)
+        assert said == ""
+        assert np.linalg.norm(found - plain) < 2e-8 * np.linalg.norm(plain)
+    _, said = stiffness(capsys, "--engine", kind)
+    assert f"train some with `matnet surrogate train {kind}`" in said
+    assert homogenize("--engine", "cgins", "--weights", kind) == 2
+    assert f"--engine cgins, but {kind}/best.json is a card of '{kind}'" in capsys.readouterr().err
 
 
 def test_labels_do_not_depend_on_the_engine(here):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from matnet.errors import MatnetError
+from matnet.errors import FileFormatError, ParameterError
 from offline.homogenization.options import SolverOptions
 from offline.homogenization.pcg import Progress, Solution
 from offline.surrogates import weights
@@ -37,11 +37,11 @@ class DenseStart:
     Raises
     ------
     FileFormatError
-        Weights were named and cannot be read.
+        At the start: weights were named and cannot be read; shipped ones are passed over.
     """
 
     def __init__(self, kind: str, stem: str | Path | None = None) -> None:
-        self.kind = kind
+        self.kind, self.named = kind, stem is not None
         self.stems = weights.shipped(kind) if stem is None else [Path(stem)]
 
     def __call__(
@@ -66,15 +66,15 @@ class DenseStart:
         cell = replace(solver.rve, orientations=None)
         stiffness = np.where(solver.void[:, None, None], 0.0, operator.stiffness)
         for stem in self.stems:
-            predictor = _predictor(self.kind, stem)
-            unfit = predictor.misfit(cell)
-            if unfit is not None:
-                reason = f"of network {stem.name}, {unfit}"
-                continue
             try:
-                u = predictor.predict([(cell, stiffness)])[0]
-            except MatnetError as refused:
-                reason = f"network {stem.name}: {str(refused).rstrip('.')}"
+                u = _predictor(self.kind, stem).predict([(cell, stiffness)])[0]
+            except FileFormatError as damaged:
+                if self.named:
+                    raise
+                reason = str(damaged).rstrip(".")
+                continue
+            except ParameterError as unfit:
+                reason = f"{stem.name}: {str(unfit).rstrip('.')}"
                 continue
             if np.isfinite(u).all():
                 return solver.pack(u)
