@@ -27,6 +27,7 @@ from matnet.cli.console import (
 from matnet.cli.engine_options import chosen_engine, engine_options, fallback_notes
 from matnet.cli.origin import origin
 from matnet.cli.rve_hints import hint_options, reading_hints
+from matnet.cli.worst_stress import worst_stress_of, worst_stress_option
 from matnet.errors import MissingExtraError
 from matnet.mandel import COMPONENTS
 
@@ -89,6 +90,7 @@ SINGULAR = 1e-10  # smallest over largest eigenvalue below which there are no mo
     type=click.Path(path_type=Path),
     help="Draw Young's modulus over all directions (PNG, SVG, PDF).",
 )
+@worst_stress_option
 @click.option(
     "--unit", default="unit of the moduli", show_default=True, help="Stress unit, for the picture."
 )
@@ -114,6 +116,7 @@ def command(
     out: Path | None,
     fields_path: Path | None,
     plot_path: Path | None,
+    worst_path: Path | None,
     unit: str,
     allow_disconnected: bool,
     force: bool,
@@ -133,8 +136,8 @@ def command(
 
     for path in filter(None, (out, fields_path)):
         check_writable(path, force)
-    if plot_path is not None:
-        check_picture(plot_path, force)
+    for path in filter(None, (plot_path, worst_path)):
+        check_picture(path, force)
     if fields_path is not None:
         check_fields_path(fields_path)
     rve = read(rve_path, **reading_hints(hints))
@@ -156,7 +159,7 @@ def command(
             rve,
             stiffnesses,
             options,
-            keep_displacement=fields_path is not None,
+            keep_displacement=fields_path is not None or worst_path is not None,
             allow_disconnected=allow_disconnected,
             progress=report,
         )
@@ -167,6 +170,8 @@ def command(
         print(f"Floating islands removed: {result.removed_voxels} voxels.", file=sys.stderr)
     if plot_path is not None:
         draw(result.stiffness, unit, plot_path, record)
+    if worst_path is not None:
+        answer["worst_stress"] = worst_stress_of(rve, stiffnesses, result.displacement, worst_path)
     if fields_path is not None:
         write_fields(fields_path, rve, stiffnesses, result.displacement, record)
     if out is not None:
@@ -176,6 +181,7 @@ def command(
         print_json(answer)
     else:
         print_result(str(rve), result, bounds)
+        print_worst(answer)
 
 
 @contextmanager
@@ -268,6 +274,19 @@ def print_result(title: str, result: Homogenized, bounds: Bounds) -> None:
     else:
         print_moduli(constants)
     print_table("Checks", ("", "value"), checks(result, bounds))
+
+
+def print_worst(answer: dict[str, Any]) -> None:
+    """The worst stress, if it was asked for."""
+    if "worst_stress" not in answer:
+        return
+    found = answer["worst_stress"]
+    rows = [
+        ("largest von Mises stress [-]", f"{found['largest']:.5g}"),
+        ("at voxel", " ".join(map(str, found["voxel"]))),
+        ("under the stress", " ".join(f"{x:.3f}" for x in found["load"])),
+    ]
+    print_table("Worst case over macroscopic stresses of unit norm, Mandel", ("", "value"), rows)
 
 
 def clean(stiffness: np.ndarray) -> np.ndarray:

@@ -13,14 +13,16 @@ import numpy as np
 import matnet
 from matnet.atomic import whole_file
 from matnet.cli.console import (
+    check_picture,
     check_writable,
     json_option,
     print_json,
     print_table,
 )
-from matnet.cli.homogenize import moduli
+from matnet.cli.homogenize import moduli, print_worst
 from matnet.cli.origin import origin
 from matnet.cli.rve_hints import hint_options, reading_hints
+from matnet.cli.worst_stress import worst_stress_of, worst_stress_option
 from matnet.errors import ParameterError
 from matnet.mandel import COMPONENTS
 
@@ -52,6 +54,7 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="Write displacement, strain and stress per load case (.vti, .vtu).",
 )
+@worst_stress_option
 @click.option("--force", is_flag=True, help="Overwrite existing outputs.")
 @hint_options
 @json_option
@@ -62,6 +65,7 @@ def command(
     device: str,
     out: Path | None,
     fields_path: Path | None,
+    worst_path: Path | None,
     force: bool,
     as_json: bool,
     **hints: Any,
@@ -77,6 +81,8 @@ def command(
 
     for path in filter(None, (out, fields_path)):
         check_writable(path, force)
+    if worst_path is not None:
+        check_picture(worst_path, force)
     if fields_path is not None:
         check_fields_path(fields_path)
     rve = read(rve_path, **reading_hints(hints))
@@ -91,6 +97,8 @@ def command(
     seconds = time.perf_counter() - began
     record = origin(rve_path, phases_path, weights)
     answer = as_dict(rve, stiffnesses, displacement, seconds, record)
+    if worst_path is not None:
+        answer["worst_stress"] = worst_stress_of(rve, stiffnesses, displacement, worst_path)
     if fields_path is not None:
         write_fields(fields_path, rve, stiffnesses, displacement, record)
     if out is not None:
@@ -109,6 +117,7 @@ def command(
     facts = [(name, f"{value:.5g}") for name, value in (answer["moduli"] or {}).items()]
     facts += [("largest residual", f"{max(answer['residual']):.1e}"), ("time", f"{seconds:.2f} s")]
     print_table("Moduli", ("", "value"), facts)
+    print_worst(answer)
 
 
 def as_dict(

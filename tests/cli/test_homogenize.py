@@ -147,3 +147,16 @@ def test_missing_cuda_is_wrong_usage(layers, capsys):
     assert homogenize("--device", "cuda") == 2
     assert "torch sees no CUDA devices" in " ".join(capsys.readouterr().err.split())
     assert homogenize("--device", "cpu", "--tol", "1e-3") == 0
+
+
+def test_worst_stress_is_drawn_and_told(layers, tmp_path, capsys):
+    assert homogenize("--worst-stress", "worst.png", "--tol", "1e-9", "--json") == 0
+    found = json.loads(capsys.readouterr().out)["worst_stress"]
+    # a laminate's deviatoric in-plane strains are those of the whole: the stiff layers see most
+    assert found["voxel"][0] in (1, 2, 3) and found["largest"] > np.sqrt(1.5)
+    assert np.linalg.norm(found["load"]) == pytest.approx(1.0)
+    assert (tmp_path / "worst.png").read_bytes().startswith(b"\x89PNG")
+    assert homogenize("--worst-stress", "other.png") == 0
+    assert f" {found['largest']:.4g}" in capsys.readouterr().out
+    assert homogenize("--worst-stress", "worst.png") == 2
+    assert "worst.png: exists already" in capsys.readouterr().err

@@ -69,8 +69,10 @@ def test_prediction_is_near_the_solution_and_knows_its_residual(here, capsys):
     assert 0.0 < max(found["residual"]) < 0.02
     assert json.loads((here / "c.json").read_text()) == found
     assert "von_mises_23" in (here / "u.vti").read_text()
-    assert predict() == 0
-    assert f"{found['moduli']['E1']:.5g}" in capsys.readouterr().out
+    assert predict("--worst-stress", "w.png") == 0
+    said = capsys.readouterr().out
+    assert f"{found['moduli']['E1']:.5g}" in said and "largest von Mises stress" in said
+    assert (here / "w.png").is_file()
 
 
 def test_shapes_and_files_that_do_not_fit_are_named(here, capsys):
