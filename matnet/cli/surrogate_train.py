@@ -116,7 +116,7 @@ def command(
     quiet: bool,
     **recipe: Any,
 ) -> None:
-    """Train ARCHITECTURE (cgins) on a family of cells.
+    """Train ARCHITECTURE (cgins, phnet or label-free) on a family of cells.
 
     Options without a default have one that belongs to the architecture. Cells are made on the way,
     nothing is kept on disk. Interrupt it at any time: the same command resumes. Several GPUs or
