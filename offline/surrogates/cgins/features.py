@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from offline.surrogates.cgins.cell_batch import CellBatch
+from offline.surrogates.cgins.precision import full_precision
 
 __all__ = ["MATERIAL", "FourierFeatures", "material_encoding"]
 
@@ -45,6 +46,7 @@ class FourierFeatures(nn.Module):
                 waves[row] = (scale * torch.randn(3, generator=generator)).round()
         self.register_buffer("waves", waves)
 
+    @full_precision
     def forward(self, positions: Tensor) -> Tensor:
         """Features (N, 2 number) at lattice coordinates `positions` (N, 3)."""
         phase = 2.0 * torch.pi * positions @ self.waves.to(positions.dtype).T

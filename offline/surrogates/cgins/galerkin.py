@@ -14,6 +14,7 @@ from torch import Tensor
 
 from offline.homogenization.grid import CORNERS
 from offline.surrogates.cgins.elements import ElementSet
+from offline.surrogates.cgins.precision import full_precision
 from offline.surrogates.cgins.sparse_grid import SparseGrid
 from offline.surrogates.cgins.stiffness import ElementOperator
 
@@ -82,6 +83,7 @@ def _coarse_elements(fine: ElementSet, grid: SparseGrid, parent: Tensor) -> tupl
     return grid.rows(sample[:, None], index[:, None, :] + corners), row
 
 
+@full_precision
 def _summed(ke: Tensor, kind: Tensor, density: Tensor) -> Tensor:
     """Matrices (n, 24, 24) of elements with children `kind` (n, 8) of factors `density` (n, 8)."""
     result = ke.new_zeros(len(kind), 24, 24)

@@ -17,6 +17,7 @@ from torch.autograd.function import once_differentiable
 from matnet.errors import ParameterError
 from offline.surrogates.cgins import stencil_kernels
 from offline.surrogates.cgins.elements import ElementSet, Stencil
+from offline.surrogates.cgins.precision import full_precision
 from offline.surrogates.cgins.sparse_grid import SparseGrid
 from offline.surrogates.cgins.threads import torch_threads
 
@@ -70,6 +71,7 @@ class ElementOperator:
         assert isinstance(result, Tensor)
         return result
 
+    @full_precision
     def product(self, u: Tensor) -> Tensor:
         """K u without a record for differentiation."""
         if self.engine == "stencil":
@@ -273,6 +275,7 @@ class StiffnessOperator(ElementOperator):
         """`effective` with the padding, whose smallest value is where K u = f."""
         return self.effective(u, include_soft=True)
 
+    @full_precision
     def element_energies(self, u: Tensor) -> Tensor:
         r"""Energies (E, 6, 6) of the elements at density 1, per volume of their cell.
 

@@ -218,3 +218,12 @@ def test_displacements_are_zero_at_inactive_nodes():
     assert np.count_nonzero(array) == u.numel()
     index = batch.grid.index()[5]
     assert np.array_equal(array[0, :, index[0], index[1], index[2], :], u[5].T.numpy())
+
+
+def test_operators_made_and_used_in_mixed_precision_are_exact():
+    plain = CellBatch.of([truss(3)], levels=2)
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = CellBatch.of([truss(3)], levels=2)
+        forces = [op.apply(f) for op, f in zip(mixed.operators, mixed.loads, strict=True)]
+    for op, f, force in zip(plain.operators, plain.loads, forces, strict=True):
+        assert torch.equal(force, op.apply(f))
