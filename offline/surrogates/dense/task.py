@@ -17,7 +17,7 @@ from offline.homogenization import SolverOptions, homogenize
 from offline.rve.rve import Rve
 from offline.surrogates import weights
 from offline.surrogates.dense.cells import DenseCells
-from offline.surrogates.families import Sample
+from offline.surrogates.families import Sample, family
 from offline.surrogates.stream import CellStream, DataOptions
 
 __all__ = ["DenseBatch", "DenseConfig", "DenseTask", "LossSettings"]
@@ -111,10 +111,12 @@ class DenseTask:
         self.data, self.config, self.settings = data, config, settings
         self.training = CellStream(data)
         self.validation = CellStream(data, "validation")
-        sample = next(self.validation.all_in_order())[0]
-        reason = config.misfit(sample.rve)
-        if reason is not None:
-            raise ParameterError(f"the network cannot be trained on these cells: {reason}.")
+        for name in data.families:
+            reason = config.misfit(family(name).sample(0, data.resolution).rve)
+            if reason is not None:
+                raise ParameterError(
+                    f"the network cannot be trained on cells of family '{name}': {reason}."
+                )
 
     def module(self) -> nn.Module:
         """A fresh network, or one with the weights to start from.
@@ -153,11 +155,17 @@ class DenseTask:
         return DenseBatch(cells, self.config.inputs(cells))
 
     def loss(self, module: nn.Module, batch: DenseBatch, learning_rate: float) -> dict[str, Tensor]:
-        """Energies relative to the Voigt mean."""
-        energies = batch.cells.energies(module(batch.inputs))
+        """What `measured` says of the output; in single precision, whatever the network's is."""
+        out = module(batch.inputs).float()
+        with torch.autocast(out.device.type, enabled=False):
+            return {"loss": self.measured(out, batch)}
+
+    def measured(self, out: Tensor, batch: DenseBatch) -> Tensor:
+        """Mean energy relative to the Voigt mean of displacements `out`."""
+        energies = batch.cells.energies(out)
         if self.settings.relative:
             energies = energies.clamp_min(LOGARITHM_FLOOR).log()
-        return {"loss": energies.mean()}
+        return energies.mean()
 
     def validate(self, module: nn.Module) -> dict[str, float]:
         """Mean log energy and residual, and errors of C^H where references are known."""

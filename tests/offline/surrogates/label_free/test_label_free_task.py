@@ -135,8 +135,8 @@ def test_pooled_network_says_stiffness_and_no_displacements(tmp_path):
 
 
 def test_cells_with_a_shape_are_refused():
-    data = DataOptions(families=("tubular-gyroid",), resolution=16, cells=4, batch=2)
-    with pytest.raises(ParameterError, match="it sees no shape, and the voxels are not cubes"):
+    data = DataOptions(families=("frame", "tubular-gyroid"), resolution=16, cells=4, batch=2)
+    with pytest.raises(ParameterError, match="'tubular-gyroid': it sees no shape"):
         ARCHITECTURE.task(data, {})
 
 

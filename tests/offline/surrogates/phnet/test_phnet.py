@@ -77,6 +77,18 @@ def test_training_lowers_energy_and_error(trained):
         assert last[name] < first[name], name
 
 
+def test_energy_is_taken_in_single_precision_under_autocast():
+    job = task()
+    torch.manual_seed(0)
+    module, batch = job.module(), job.prepare(next(job.batches(0, 0, 1)), torch.device("cpu"))
+    plain = float(job.loss(module, batch, 0.0)["loss"].detach())
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        mixed = job.loss(module, batch, 0.0)["loss"]
+    assert mixed.dtype == torch.float32
+    assert float(mixed.detach()) == pytest.approx(plain, rel=2e-2)
+    mixed.backward()
+
+
 def test_displacement_of_a_sheared_cell_gives_the_predicted_stiffness(trained):
     """Integrated on the sheared cell by the solver's own operator, void empty."""
     from offline.homogenization import CellSolver
