@@ -18,7 +18,7 @@ from functools import cached_property
 
 import numpy as np
 import scipy.sparse as sp
-from scipy.sparse.linalg import eigsh
+from scipy.sparse.linalg import LinearOperator, eigsh, splu
 
 from offline.homogenization.solver import CellOperator
 
@@ -128,9 +128,20 @@ class CellSystem:
         """
         root = np.sqrt(self.diagonal.ravel())
         scaled = sp.diags(1.0 / root) @ self._matrix() @ sp.diags(1.0 / root)
-        rng = np.random.default_rng(0)
+        shifted = (scaled - SHIFT * sp.identity(self.dofs)).tocsc()
+        # positive definite: no pivots are needed, and an order for symmetric matrices fills least
+        factors = splu(
+            shifted,
+            permc_spec="MMD_AT_PLUS_A",
+            diag_pivot_thresh=0.0,
+            options={"SymmetricMode": True},
+        )
         values, vectors = eigsh(
-            scaled.tocsc(), k=n + TRANSLATIONS, sigma=SHIFT, v0=rng.normal(size=self.dofs)
+            scaled,
+            k=n + TRANSLATIONS,
+            sigma=SHIFT,
+            OPinv=LinearOperator(scaled.shape, matvec=factors.solve, dtype=float),
+            v0=np.random.default_rng(0).normal(size=self.dofs),
         )
         order = np.argsort(values)[TRANSLATIONS:]
         return values[order], vectors[:, order]
