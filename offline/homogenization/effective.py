@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 
 import matnet
-from matnet.errors import ConvergenceError
+from matnet.errors import ConvergenceError, require_finite, require_shape
 from matnet.plots import plot_youngs_modulus
 from offline.homogenization.options import SolverOptions, Status
 from offline.homogenization.pcg import Progress
-from offline.homogenization.solver import CellSolver, checked_stiffnesses
+from offline.homogenization.solver import CellOperator, CellSolver, checked_stiffnesses
 from offline.rve.rve import Rve
 
-__all__ = ["Homogenized", "homogenize", "not_converged"]
+__all__ = ["Homogenized", "checked_start", "homogenize", "not_converged"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -87,7 +87,7 @@ def homogenize(
     options : SolverOptions, optional
         Its `device` says where to solve; see `offline.homogenization.gpu` for CUDA.
     start : (6, n1, n2, n3, 3), optional
-        Fluctuations to start from.
+        Fluctuations to start from; load cases whose energy is above that of none start from none.
     keep_displacement : bool
         Return the fluctuations.
     allow_disconnected : bool
@@ -101,7 +101,7 @@ def homogenize(
     ------
     ShapeError, ParameterError
         A stiffness is not symmetric positive definite, the cell has no solid, or it does not
-        percolate.
+        percolate; `start` is not finite.
     ConvergenceError
         The tolerance was not met in ``options.max_iterations``; carries the result.
 
@@ -139,7 +139,8 @@ def homogenize(
         allow_disconnected=allow_disconnected,
     )
     operator = solver.with_stiffness(c)
-    solution = operator.solve(options, None if start is None else solver.pack(start), progress)
+    first = None if start is None else _usable(operator, start)
+    solution = operator.solve(options, first, progress)
     stiffness = solution.effective
     norm = operator.energy_norm(stiffness.diagonal() * solver.grid.volume)
     result = Homogenized(
@@ -160,6 +161,24 @@ def homogenize(
     return result
 
 
+def checked_start(start: Any, shape: tuple[int, int, int]) -> np.ndarray:
+    """Displacements (6, n1, n2, n3, 3) as finite floats."""
+    array = np.asarray(start, dtype=float)
+    require_shape("start", array, (6, *shape, 3))
+    require_finite("start", array)
+    return array
+
+
+def _usable(operator: CellOperator, start: Any) -> np.ndarray:
+    """The start (n_nodes, 18) without load cases that are further from the solution than zero."""
+    solver = operator.solver
+    field = solver.pack(checked_start(start, solver.grid.shape))
+    with np.errstate(over="ignore", invalid="ignore"):
+        energies = operator.energy(field).diagonal()
+    field.reshape(-1, 6)[:, ~(energies <= operator.mean_stiffness.diagonal())] = 0.0
+    return field
+
+
 def _centred(u: np.ndarray) -> np.ndarray:
     return np.asarray(u - u.mean(axis=0, dtype=np.float64))
 
@@ -171,8 +190,9 @@ def not_converged(result: Homogenized, contrast: float) -> str:
         reached = f"estimated error {result.error_estimate:.1e} > tol {options.tol:.1e}"
     else:
         reached = f"residual {result.residual.max():.1e} > residual_tol {options.residual_tol:.1e}"
+    steps = int(result.iterations.max())
+    more = "Raise max_iterations, loosen" if steps >= options.max_iterations else "Loosen"
     return (
-        f"Homogenisation stopped after {int(result.iterations.max())} iterations, {reached}, at "
-        f"phase contrast {contrast:.1e}. Raise max_iterations, loosen the tolerance, or "
-        "replace very soft phases by void."
+        f"Homogenisation stopped after {steps} iterations, {reached}, at phase contrast "
+        f"{contrast:.1e}. {more} the tolerance, or replace very soft phases by void."
     )

@@ -41,7 +41,8 @@ def multigrid(
     start: np.ndarray | None = None,
     progress: Progress | None = None,
 ) -> Solution:
-    """Conjugate gradients with geometric multigrid."""
+    """Conjugate gradients with geometric multigrid; on the CPU only."""
+    options.resolve_device(operator.solver.grid.n_voxels)  # refuses CUDA
     return pcg(operator, multigrid_of(operator), options, start, progress)
 
 
@@ -51,9 +52,10 @@ def auto(
     start: np.ndarray | None = None,
     progress: Progress | None = None,
 ) -> Solution:
-    """The faster of both: multigrid where the solid touches few of the nodes."""
+    """The faster of both: multigrid where the solid touches few of the nodes, on the CPU."""
     thin = multigrid_pays(operator.solver.grid.n_voxels, operator.mesh.n_nodes)
-    return (multigrid if thin else fourier)(operator, options, start, progress)
+    cuda = options.device.startswith("cuda")
+    return (multigrid if thin and not cuda else fourier)(operator, options, start, progress)
 
 
 def cgins(

@@ -17,7 +17,7 @@ import torch
 
 from matnet.errors import ParameterError, ShapeError
 from matnet.mandel import rotate_stiffness
-from offline.homogenization.fourier import reference_medium
+from offline.homogenization.fourier import LARGEST_SCALE, reference_medium
 from offline.homogenization.grid import HexGrid
 from offline.homogenization.solver import _without_islands, checked_stiffnesses
 from offline.rve.rve import Rve
@@ -25,6 +25,7 @@ from offline.rve.rve import Rve
 __all__ = ["COMPONENTS", "LOADS", "DeviceCell", "Sample", "around_nodes", "as_sample", "prepare"]
 
 LOADS, COMPONENTS = 6, 3
+SAME_CELL = 1e-12  # lattice vectors of one batch may differ by rounding
 MAX_VOXELS = 2**31 - 1  # offsets within one component are 32-bit numbers
 
 
@@ -134,10 +135,11 @@ class DeviceCell:
         Row of `matrices`; row 0 is void.
     matrices : (n_rows, 24, 24) tensor
         Element stiffnesses in double precision.
-    density : (samples, n1, n2, n3) float32 tensor or None
+    density : (samples, n1, n2, n3) float64 tensor or None
         Factor on the stiffness of each voxel.
     nodal_scale : (samples, n1, n2, n3) float32 tensor or None
-        One over the root of the mean density around each node; see `density_scale`.
+        One over the root of the mean density around each node, over its smallest; see
+        `density_scale`.
     force_scale : (samples,)
         Size of nodal forces below which everything is rounding error, times 1e14.
 
@@ -151,7 +153,8 @@ class DeviceCell:
         self.samples, self.device = tuple(samples), device
         first = self.samples[0].rve
         for n, sample in enumerate(self.samples):
-            if sample.rve.shape != first.shape or not np.allclose(sample.rve.cell, first.cell):
+            apart = np.abs(np.asarray(sample.rve.cell) - first.cell).max()
+            if sample.rve.shape != first.shape or apart > SAME_CELL * np.abs(first.cell).max():
                 raise ShapeError(
                     f"cell {n} has shape {sample.rve.shape} or lattice vectors other than cell 0 "
                     f"with {first.shape}; cells of one batch must agree. Sort them by shape first."
@@ -202,14 +205,16 @@ class DeviceCell:
         if all(s.rve.density is None for s in self.samples):
             return None, None
         size = (len(self.samples), *self.shape)
-        density = torch.ones(size, dtype=torch.float32, device=self.device)
-        scale = torch.ones_like(density)
+        density = torch.ones(size, dtype=torch.float64, device=self.device)
+        scale = torch.ones(size, dtype=torch.float32, device=self.device)
         for n, sample in enumerate(self.samples):
             if sample.rve.density is not None:
                 density[n] = torch.as_tensor(np.array(sample.rve.density)).to(self.device)
-            active = (self.material[n] > 0).float()
+            active = (self.material[n] > 0).double()
             count, total = around_nodes(active), around_nodes(active * density[n])
-            scale[n] = torch.where(total > 0.0, torch.sqrt(count / total), scale[n])
+            roots = torch.sqrt(count / total)  # not a number inside void
+            lowest = roots.nan_to_num(nan=torch.inf).min()
+            scale[n] = torch.where(total > 0.0, (roots / lowest).clamp(max=LARGEST_SCALE), 1.0)
         return density, scale
 
     def _active_nodes(self) -> np.ndarray:

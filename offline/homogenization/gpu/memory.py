@@ -75,7 +75,7 @@ def peak_memory(
     half = shape[0] * shape[1] * (shape[2] // 2 + 1)
     fields = samples * nodes * LOADS * COMPONENTS * (3 * 4 + 8)
     symbol = samples * half * 6 * 4
-    voxels = samples * nodes * (4 + 8 * density)
+    voxels = samples * nodes * (4 + 12 * density)
     transform = COMPONENTS * min(loads_at_once, samples * LOADS) * 8 * half * 5
     return fields + symbol + voxels + max(transform, _setup_bytes(shape, slab_bytes))
 

@@ -5,7 +5,7 @@ products and step lengths are in double precision. The residual that the recurre
 drifts from the true one. It is replaced by ``f - K u``, assembled in double precision from total
 displacements, whenever it has fallen by `REPLACE_AFTER`, and before a result is accepted (van der
 Vorst & Ye, *SIAM J. Sci. Comput.* 22, 2000, 835-852). If the two have parted, the search starts
-again from the true residual.
+again from the true residual. A sample that rounding keeps from its tolerance ends as not converged.
 """
 
 from __future__ import annotations
@@ -123,9 +123,12 @@ class _Iteration:
         self.least_energy = 1e-12 * np.linalg.norm(mean, axis=(1, 2)) * cell.grid.n_voxels
         if start is not None:
             self.u.copy_(start)
+            energy = np.einsum("skk->sk", _host(stencil.energies(self.u)))
+            worse = ~(energy <= self.energy)  # than no fluctuation; NaN is worse, too
+            self.u[torch.as_tensor(worse, device=cell.device)] = 0.0
+            self.energy = np.where(worse, self.energy, energy)
             stencil.forces(self.u, self.r)
             self.norm = self._norm(self.r)
-            self.energy = np.einsum("skk->sk", _host(stencil.energies(self.u))).copy()
         self.floor = np.repeat(cell.force_scale[:, None] * 1e-14, LOADS, axis=1)
         tol = options.residual_tol
         self.goal = self.floor if tol is None else np.maximum(tol * self.f_norm, self.floor)
@@ -134,6 +137,7 @@ class _Iteration:
         self.iterations = np.zeros((n, LOADS), dtype=int)
         self.replaced_at, self.fruitless = self.norm.copy(), np.zeros(n, dtype=int)
         self.open = np.ones(n, dtype=bool)  # samples not yet accepted
+        self.met = np.zeros(n, dtype=bool)  # the tolerance, by true residuals
         self.stalled = np.zeros(n, dtype=bool)  # no load case found a descent
         self.restart = np.ones((n, LOADS), dtype=bool)
         self.rz_old = torch.ones((n, LOADS), dtype=torch.float64, device=cell.device)
@@ -143,8 +147,10 @@ class _Iteration:
         true_residual = True  # r is f - K u itself, not carried along
         for step in range(self.options.max_iterations + 1):
             done = self._finished()
-            if not true_residual and (done.any() or self._has_fallen()):
-                done &= self._replace_residual(done)
+            if true_residual:
+                self.met |= done
+            elif done.any() or self._has_fallen():
+                done = self._replace_residual(done)
             self.open &= ~done
             if not self.open.any():
                 break
@@ -157,12 +163,12 @@ class _Iteration:
             if progress is not None:
                 worst = max(self._relative_error(s) for s in np.flatnonzero(self.open))
                 progress(step + 1, worst)
-        status = [Status.MAX_ITERATIONS if o else Status.CONVERGED for o in self.open]
+        status = [Status.CONVERGED if met else Status.MAX_ITERATIONS for met in self.met]
         return self._result(status)
 
     def _finished(self) -> np.ndarray:
         """Open samples (samples,) that meet the tolerance as far as r tells."""
-        done = self.open & (self.stalled | ~(self.norm > self.goal).any(axis=1))
+        done = self.open & (self.stalled | (self.norm <= self.goal).all(axis=1))
         if self.options.residual_tol is None:
             near = 0.1 * self.last_drop.sum(axis=1) <= self.options.tol * self._energy_norm()
             for s in np.flatnonzero(self.open & ~done & near):
@@ -175,23 +181,44 @@ class _Iteration:
         return bool((moving & (self.norm < REPLACE_AFTER * self.replaced_at)).any())
 
     def _replace_residual(self, done: np.ndarray) -> np.ndarray:
-        """r = f - K u; returns which of the samples `done` may be accepted."""
+        """r = f - K u; returns which samples take no more steps.
+
+        Those of `done` that meet the tolerance by true residuals, and those whose true residuals
+        rounding has left as they were several times.
+        """
         self.stencil.forces(self.u, self.q)
-        true = self._norm(self.q)
+        recurred, true = self.norm, self._norm(self.q)
         gap = np.sqrt(_host(self.vectors.gap(self.q, self.r)))
         self.r, self.q = self.q, self.r
-        parted = (gap > PARTED * self.norm) & (true > self.goal) & self.open[:, None]
+        rest = np.maximum(self.goal, 10.0 * self.floor)
+        # "not below" rather than "above": NaN has parted, too
+        parted = ~(gap <= np.maximum(PARTED * recurred, rest)) & self.open[:, None]
         better = (true < 0.5 * self.replaced_at).any(axis=1)
-        suspect = parted.any(axis=1)
-        self.fruitless[suspect & ~better] += 1
-        self.restart |= parted
+        suspect = parted.any(axis=1) | self.stalled
+        self.fruitless = np.where(suspect & ~better, self.fruitless + 1, 0)
+        given_up = self.open & (self.fruitless >= FRUITLESS)
+        self.restart |= parted | self.stalled[:, None]
         self.norm, self.replaced_at = true, true.copy()
-        accepted = done & (~suspect | (self.fruitless >= FRUITLESS))
-        for s in np.flatnonzero(done & ~accepted):
+        settled = (true <= rest).all(axis=1)
+        ends = (done & settled) | given_up
+        for s in np.flatnonzero((done | given_up) & ~settled):
+            rise = np.where(parted[s], true[s] / np.where(recurred[s] > 0.0, recurred[s], 1.0), 1.0)
+            near = self._meets_energy(s, rise**2)
+            ends[s] |= near and not suspect[s]
+            settled[s] = near and ends[s]
+        self.met |= ends & settled
+        for s in np.flatnonzero(done & ~ends):
             self.estimates[s] = EnergyErrorEstimate(LOADS)  # it judged another residual
             self.stalled[s] = False
             self.restart[s] = True
-        return np.asarray(accepted)
+        return np.asarray(ends)
+
+    def _meets_energy(self, s: int, rise: np.ndarray) -> bool:
+        """Whether the estimated error of C^H, times `rise` per load case, is within `tol`."""
+        if self.options.residual_tol is not None or self.estimates[s].steps < FEWEST_STEPS:
+            return False
+        error = (self.estimates[s].current * rise).sum() / self._energy_norm()[s]
+        return bool(error <= self.options.tol)
 
     def _step(self) -> None:
         """One iteration of all load cases that move."""

@@ -12,7 +12,8 @@ import numpy as np
 import torch
 
 import matnet
-from matnet.errors import ConvergenceError, require_shape
+from matnet.errors import ConvergenceError, ParameterError
+from offline.homogenization.effective import Homogenized, checked_start, homogenize, not_converged
 from offline.homogenization.gpu.backend import Kernels, choose_kernels, wants_triton
 from offline.homogenization.gpu.cell import (
     COMPONENTS,
@@ -31,7 +32,6 @@ from offline.homogenization.pcg import Progress, Solution
 from offline.rve.rve import Rve
 
 if TYPE_CHECKING:
-    from offline.homogenization.effective import Homogenized
     from offline.homogenization.solver import CellOperator
 
 __all__ = ["displacement", "homogenize_many", "homogenize_on", "solve_operator", "solve_samples"]
@@ -80,7 +80,7 @@ def homogenize_on(
     sample = prepare(rve, stiffnesses, allow_disconnected=allow_disconnected)
     options = SolverOptions() if options is None else options
     results = _solve_batch(
-        [sample], torch.device(device), options, starts, keep_displacement, progress, kernels
+        [sample], _torch_device(device), options, starts, keep_displacement, progress, kernels
     )
     if throw:
         _check(results[0], sample)
@@ -128,7 +128,7 @@ def homogenize_many(
     """
     options = SolverOptions() if options is None else options
     voxels = sum(rve.phases.size for rve, _ in cells)
-    where = torch.device(options.resolve_device(voxels) if device is None else device)
+    where = _torch_device(options.resolve_device(voxels) if device is None else device)
     if where.type == "cpu" and kernels == "auto":
         one_by_one = _on_the_processor(cells, options, keep_displacement, allow_disconnected, throw)
         return list(one_by_one)
@@ -144,6 +144,13 @@ def homogenize_many(
     return results
 
 
+def _torch_device(name: torch.device | str) -> torch.device:
+    try:
+        return torch.device(name)
+    except RuntimeError:
+        raise ParameterError(f"device is '{name}', expected 'cpu', 'cuda' or 'cuda:1'.") from None
+
+
 def _on_the_processor(
     cells: Sequence[tuple[Rve, Any]],
     options: SolverOptions,
@@ -151,8 +158,6 @@ def _on_the_processor(
     allow_disconnected: bool,
     throw: bool,
 ) -> Iterator[Homogenized]:
-    from offline.homogenization.effective import homogenize
-
     for rve, stiffnesses in cells:
         yield homogenize(
             rve,
@@ -280,8 +285,7 @@ def _as_field(cell: DeviceCell, starts: Sequence[Any]) -> torch.Tensor:
     """Dimensionless field on the device of displacements, one per sample."""
     field = torch.empty(cell.field_shape, dtype=torch.float64)
     for n, start in enumerate(starts):
-        array = np.asarray(start, dtype=float)
-        require_shape("displacement", array, (LOADS, *cell.shape, COMPONENTS))
+        array = checked_start(start, cell.shape)
         field[n] = torch.as_tensor(np.moveaxis(array / cell.length, -1, 1))
     return field
 
@@ -305,8 +309,6 @@ def _homogenized(
     seconds: float,
     keep_displacement: bool,
 ) -> Homogenized:
-    from offline.homogenization.effective import Homogenized
-
     sample, c = cell.samples[n], solution.stiffness[n]
     floor = 1e-12 * float(np.linalg.norm(sample.mean_stiffness))
     norm = max(float(np.linalg.norm(c.diagonal())), floor) * cell.grid.n_voxels
@@ -326,7 +328,5 @@ def _homogenized(
 
 
 def _check(result: Homogenized, sample: Sample) -> None:
-    from offline.homogenization.effective import not_converged
-
     if result.status is not Status.CONVERGED:
         raise ConvergenceError(not_converged(result, 1.0 / sample.lowest), result)
