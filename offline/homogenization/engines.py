@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 __all__ = ["ENGINES", "LEARNED", "Engine", "auto", "cgins", "engine", "fourier", "multigrid"]
 
 LEARNED = ("cgins", "phnet", "label-free")  # surrogates whose prediction is a start
+# Measured, see docs/multigrid.md: beyond, point smoothers are slow and error estimates too low.
+MULTIGRID_ASPECT = 8.0
+MULTIGRID_CONTRAST = 1e3
 Engine = Callable[["CellOperator", SolverOptions, "np.ndarray | None", "Progress | None"], Solution]
 
 
@@ -52,10 +55,15 @@ def auto(
     start: np.ndarray | None = None,
     progress: Progress | None = None,
 ) -> Solution:
-    """The faster of both: multigrid where the solid touches few of the nodes, on the CPU."""
-    thin = multigrid_pays(operator.solver.grid.n_voxels, operator.mesh.n_nodes)
-    cuda = options.device.startswith("cuda")
-    return (multigrid if thin and not cuda else fourier)(operator, options, start, progress)
+    """The faster of both: multigrid, on the CPU, where the solid touches few of the nodes."""
+    grid = operator.solver.grid
+    pays = (
+        not options.device.startswith("cuda")
+        and multigrid_pays(grid.n_voxels, operator.mesh.n_nodes)
+        and operator.contrast <= MULTIGRID_CONTRAST
+        and np.linalg.cond(grid.cell / np.array(grid.shape)[:, None]) <= MULTIGRID_ASPECT
+    )
+    return (multigrid if pays else fourier)(operator, options, start, progress)
 
 
 def cgins(

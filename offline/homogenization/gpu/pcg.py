@@ -132,6 +132,7 @@ class _Iteration:
         self.floor = np.repeat(cell.force_scale[:, None] * 1e-14, LOADS, axis=1)
         tol = options.residual_tol
         self.goal = self.floor if tol is None else np.maximum(tol * self.f_norm, self.floor)
+        self.products: np.ndarray | None = None  # energy products of u, where they are known
         self.estimates = [EnergyErrorEstimate(LOADS) for _ in range(n)]
         self.last_drop = np.full((n, LOADS), np.inf)
         self.iterations = np.zeros((n, LOADS), dtype=int)
@@ -201,6 +202,9 @@ class _Iteration:
         self.norm, self.replaced_at = true, true.copy()
         settled = (true <= rest).all(axis=1)
         ends = (done & settled) | given_up
+        if done.any() or given_up.any():
+            self.products = _host(self.stencil.energies(self.u))
+            self.energy = np.einsum("skk->sk", self.products)
         for s in np.flatnonzero((done | given_up) & ~settled):
             rise = np.where(parted[s], true[s] / np.where(recurred[s] > 0.0, recurred[s], 1.0), 1.0)
             near = self._meets_energy(s, rise**2)
@@ -240,7 +244,7 @@ class _Iteration:
         self.restart &= ~moved
         self.iterations += moved
         self.stalled = self.open & ~moved.any(axis=1)
-        self.energy = self.energy - self.last_drop
+        self.energy, self.products = self.energy - self.last_drop, None
         for s in np.flatnonzero(self.open):
             self.estimates[s].add(self.last_drop[s])
 
@@ -257,10 +261,13 @@ class _Iteration:
     def _result(self, status: list[Status]) -> BatchSolution:
         current = np.array([estimate.current for estimate in self.estimates])
         some = self.f_norm > self.floor
+        products = self.products
+        if products is None:
+            products = _host(self.stencil.energies(self.u))
         return BatchSolution(
             u=self.u,
             r=self.r,
-            stiffness=_host(self.stencil.energies(self.u)) / self.cell.grid.n_voxels,
+            stiffness=products / self.cell.grid.n_voxels,
             iterations=self.iterations,
             residual=np.where(some, self.norm / np.where(some, self.f_norm, 1.0), 0.0),
             energy_error=np.where(self.norm > self.floor, current, 0.0),

@@ -29,6 +29,7 @@ from offline.homogenization.gpu.pcg import BatchSolution, solve
 from offline.homogenization.gpu.precondition import FourierInverse
 from offline.homogenization.options import SolverOptions, Status, require_device
 from offline.homogenization.pcg import Progress, Solution
+from offline.homogenization.solver import FAINT, FAINT_CONTRAST
 from offline.rve.rve import Rve
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ def homogenize_on(
     results = _solve_batch(
         [sample], _torch_device(device), options, starts, keep_displacement, progress, kernels
     )
+    _require_digits(results[0], sample)
     if throw:
         _check(results[0], sample)
     return results[0]
@@ -138,8 +140,9 @@ def homogenize_many(
         rest = samples[len(results) :]
         batch = rest[: _batch_size(rest, where, kernels)]
         results += _solve_batch(batch, where, options, None, keep_displacement, None, kernels)
-    if throw:
-        for result, sample in zip(results, samples, strict=True):
+    for result, sample in zip(results, samples, strict=True):
+        _require_digits(result, sample)
+        if throw:
             _check(result, sample)
     return results
 
@@ -325,6 +328,19 @@ def _homogenized(
         rve_hash=sample.rve.hash(),
         version=matnet.__version__,
     )
+
+
+def _require_digits(result: Homogenized, sample: Sample) -> None:
+    """Refuse what `CellOperator.solve` refuses: C^H that drowns in rounding errors."""
+    share = float(np.linalg.norm(result.stiffness / sample.unit))
+    share /= float(np.linalg.norm(sample.mean_stiffness))
+    several = np.count_nonzero(np.bincount(sample.material.ravel())[1:]) > 2
+    if several and share < FAINT and sample.lowest * FAINT_CONTRAST < 1.0:
+        raise ParameterError(
+            f"C^H is {share:.1g} of the mean stiffness of its phases, at contrast "
+            f"{1.0 / sample.lowest:.1g}: too little for double precision. Make the stiffest "
+            "phase softer (islands are rigid at 1e6 times their matrix) or the softest void."
+        )
 
 
 def _check(result: Homogenized, sample: Sample) -> None:

@@ -116,3 +116,23 @@ def test_operators_never_ignore_a_device(engine):
     options = SolverOptions(engine=engine, device="cuda:99")
     with pytest.raises(ParameterError, match="device 'cuda:99' was asked for, but torch sees"):
         operator.solve(options)
+
+
+def islands(decades):
+    phases = np.zeros((8, 8, 8), int)
+    phases[1:4, 1:4, 1:4], phases[5:7, 4:7, 5:7] = 1, 2
+    stiff = 10.0**decades
+    return Rve(phases=phases), [STEEL, stiff * STEEL, 0.3 * stiff * isotropic(E=1.0, nu=0.1)]
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_estimate_counts_against_the_stiffness_reached(device):
+    result = homogenize_on(device, *islands(9), SolverOptions(tol=1e-2))  # C^H: 1e-8 of the mean
+    assert result.status is Status.CONVERGED
+    assert result.error_estimate <= 1e-2
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_stiff_islands_many_decades_above_their_matrix_are_refused(device):
+    with pytest.raises(ParameterError, match="too little for double precision"):
+        homogenize_on(device, *islands(11), SolverOptions(tol=1e-2))

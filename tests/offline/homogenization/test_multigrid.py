@@ -1,10 +1,12 @@
 """Geometric multigrid against dense twins and the Fourier engine."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from matnet.elasticity import cubic, isotropic
-from offline.homogenization import CellSolver, SolverOptions, Status, homogenize
+from offline.homogenization import CellSolver, SolverOptions, Status, engines, homogenize
 from offline.homogenization.engines import auto
 from offline.homogenization.multigrid import MultigridPreconditioner, fine_stencils, multigrid_of
 from offline.homogenization.multigrid.levels import CoarseMatrix, FineMatrix
@@ -333,3 +335,17 @@ def test_auto_takes_multigrid_for_thin_solids(volume_fraction, chosen):
     options = SolverOptions(tol=1e-4)
     expected = operator.solve(SolverOptions(engine=chosen, tol=1e-4))
     np.testing.assert_array_equal(auto(operator, options).u, expected.u)
+
+
+@pytest.mark.parametrize(("height", "nu"), [(20.0, 0.3), (1.0, 0.4999)])
+def test_auto_leaves_flat_voxels_and_nearly_incompressible_solids_to_fourier(
+    height, nu, monkeypatch
+):
+    rve, _ = lattice(32, 0.1)
+    tall = replace(rve, cell=np.diag([1.0, 1.0, height]))
+    stiffness = [np.zeros((6, 6)), isotropic(E=1.0, nu=nu)]
+    operator = CellSolver(tall).with_stiffness(stiffness)
+    assert multigrid_pays(32**3, operator.mesh.n_nodes)
+    monkeypatch.setattr(engines, "multigrid", lambda *_: pytest.fail("multigrid was chosen"))
+    monkeypatch.setattr(engines, "fourier", lambda *_: "fourier")
+    assert auto(operator, SolverOptions()) == "fourier"
