@@ -286,7 +286,7 @@ def test_other_bad_input_gets_one_sentence():
         CellSolver(rve).with_stiffness([0.0 * STEEL, STEEL])
     with pytest.raises(ShapeError, match=r"void has shape \(3,\), expected \(2,\)"):
         CellSolver(rve, void=[True, False, False])
-    with pytest.raises(ShapeError, match="displacement has shape"):
+    with pytest.raises(ShapeError, match="start has shape"):
         homogenize(rve, [STEEL, STEEL], start=np.zeros((6, 3)))
     with pytest.raises(ParameterError, match="engine 'magic' is unknown, expected one of fourier"):
         homogenize(rve, [STEEL, STEEL], SolverOptions(engine="magic"))
