@@ -1,4 +1,4 @@
-"""Compiled loops over elements: the stiffness matrix and the load vectors without assembling.
+"""Compiled loops over elements: load vectors, energies and residuals without assembling.
 
 Fields are ``(n_nodes, 18)`` with component ``6 * i + load``. Eight elements of one phase are
 handled together: their nodal values are copied to a buffer with rows ``[node or mode][component]``
@@ -27,7 +27,7 @@ from numba import njit, prange
 from offline.homogenization.mesh import LANES
 from offline.homogenization.node_kernels import LOADS
 
-__all__ = ["BILINEAR", "LINEAR", "TRILINEAR", "apply_stiffness", "assemble_loads", "evaluate"]
+__all__ = ["BILINEAR", "LINEAR", "TRILINEAR", "assemble_loads", "evaluate"]
 
 LINEAR, BILINEAR, TRILINEAR = (1, 2, 4), (3, 5, 6), (7,)  # rows of grid.MODES
 ROW = LANES * LOADS  # lanes of one component
@@ -139,21 +139,6 @@ def _trilinear(k: np.ndarray, w: np.ndarray, y: np.ndarray) -> None:
 
 
 @njit(cache=True, fastmath=FUSED)
-def _add_work(
-    density: np.ndarray, g: int, w: np.ndarray, y: np.ndarray, lanes: np.ndarray, work: np.ndarray
-) -> None:
-    """work[load] += density w . y of the eight elements."""
-    for j in range(ROW):
-        lanes[j] = w[MODE + j] * y[MODE + j]
-    for row in range(4, 24):
-        for j in range(ROW):
-            lanes[j] += w[row * ROW + j] * y[row * ROW + j]
-    for b in range(LANES):
-        for k in range(LOADS):
-            work[k] += density[g, b] * lanes[LOADS * b + k]
-
-
-@njit(cache=True, fastmath=FUSED)
 def _multiply(
     linear: np.ndarray, bilinear: np.ndarray, trilinear: np.ndarray, w: np.ndarray, y: np.ndarray
 ) -> None:
@@ -168,50 +153,6 @@ def _multiply(
 
 
 @njit(cache=True, parallel=True)
-def apply_stiffness(
-    nodes: np.ndarray,
-    phase: np.ndarray,
-    density: np.ndarray,
-    linear: np.ndarray,
-    bilinear: np.ndarray,
-    trilinear: np.ndarray,
-    slabs: np.ndarray,
-    p: np.ndarray,
-    q: np.ndarray,
-    power: np.ndarray,
-) -> None:
-    """q = K p and power[last, slab, load], the work p . K p.
-
-    Parameters
-    ----------
-    nodes, phase, density, slabs : arrays of `SolidMesh.groups`
-        Density in the precision of the blocks.
-    linear, bilinear, trilinear : (n_phases, 9, 9), (n_phases, 9, 9), (n_phases, 3, 3)
-        Blocks of the element stiffness in mode amplitudes times 8.
-    p, q : (n_nodes, 18)
-    power : (2, n_slabs, 6)
-        Of the last layers and the others; the caller sums.
-    """
-    for last in range(2):
-        for c in prange(slabs.shape[1]):
-            if last == 0:
-                q[slabs[3, c] : slabs[4, c]] = 0.0
-            w = np.empty(8 * MODE, linear.dtype)
-            y = np.empty(8 * MODE, linear.dtype)
-            lanes = np.empty(ROW, linear.dtype)
-            work = np.zeros(LOADS)
-            for g in range(slabs[2 * last, c], slabs[2 - last, c]):
-                kind = phase[g]
-                _gather(p, nodes, g, w)
-                _to_modes(w)
-                _multiply(linear[kind], bilinear[kind], trilinear[kind], w, y)
-                _add_work(density, g, w, y, lanes, work)
-                _to_nodes(y)
-                _scatter(q, nodes, density, g, y)
-            power[last, c] = work
-
-
-@njit(cache=True, parallel=True)
 def assemble_loads(
     nodes: np.ndarray,
     phase: np.ndarray,
@@ -220,7 +161,10 @@ def assemble_loads(
     slabs: np.ndarray,
     f: np.ndarray,
 ) -> None:
-    """f = sum of element loads (n_phases, 8 * MODE) in lanes; other arguments as above."""
+    """f (n_nodes, 18) = sum of element loads (n_phases, 8 * MODE) in lanes.
+
+    nodes, phase, density, slabs are the arrays of `SolidMesh.groups`.
+    """
     for last in range(2):
         for c in prange(slabs.shape[1]):
             if last == 0:
@@ -251,6 +195,9 @@ def evaluate(
 
     Parameters
     ----------
+    nodes, phase, density, slabs : arrays of `SolidMesh.groups`
+    linear, bilinear, trilinear : (n_phases, 9, 9), (n_phases, 9, 9), (n_phases, 3, 3)
+        Blocks of the element stiffness in mode amplitudes times 8.
     affine : (8 * MODE,)
         Macroscopic displacements of an element in modes, in lanes; the constant mode is unused.
     factor : (6,)

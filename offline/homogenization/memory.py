@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import warnings
+from pathlib import Path
+
 import numpy as np
 
 from offline.homogenization.node_kernels import WIDTH
 
-__all__ = ["Workspace", "peak_bytes"]
+__all__ = ["MemoryWarning", "Workspace", "available_bytes", "peak_bytes", "warn_if_short"]
 
 FIELD = 4 * WIDTH  # bytes of six fields at a node, single precision
 SYMBOL = 6 * 4 / 2  # bytes per voxel of the symbol's inverse, half of the frequencies
 MAPS = 8 + 8 + 4 + 1  # per voxel: the cell itself, masks and the numbering
 PER_NODE = 8 + 4  # grid number, density scaling
 PER_ELEMENT = 2 * 32 + 8 + 8 + 1 + 8 + 4 + 2  # nodes twice, numbers, phases, densities
+
+
+class MemoryWarning(UserWarning):
+    """A solve takes more memory than is free."""
 
 
 class Workspace:
@@ -27,6 +34,11 @@ class Workspace:
         self.n_nodes, self.n_voxels = n_nodes, n_voxels
         self._pair: np.ndarray | None = None
         self._grid: np.ndarray | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no solve has taken memory yet."""
+        return self._pair is None
 
     @property
     def pair(self) -> np.ndarray:
@@ -69,3 +81,41 @@ def peak_bytes(n_voxels: int, n_elements: int, n_nodes: int) -> int:
     fields = 4 * FIELD * n_nodes + (FIELD * n_voxels if n_nodes < n_voxels else 0)
     mesh = MAPS * n_voxels + PER_NODE * n_nodes + PER_ELEMENT * n_elements
     return int(fields + mesh + SYMBOL * n_voxels)
+
+
+def available_bytes() -> int | None:
+    """Memory that can be taken without swapping [bytes]; None where the system does not tell.
+
+    On Linux, what the kernel estimates, or less where a control group sets a limit.
+    """
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        sizes = dict(line.split(":") for line in lines)
+        free = 1024 * int(sizes["MemAvailable"].split()[0])
+    except (OSError, KeyError, ValueError):
+        return None
+    try:
+        group = Path("/sys/fs/cgroup")
+        used = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+        return min(free, int((group / "memory.max").read_text()) - int(used["anon"]))
+    except (OSError, KeyError, ValueError):  # no limit
+        return free
+
+
+def warn_if_short(needed: int) -> None:
+    """Warn where a solve needs more memory than there is.
+
+    Warns
+    -----
+    MemoryWarning
+        The message gives both sizes.
+    """
+    free = available_bytes()
+    if free is not None and needed > free:
+        warnings.warn(
+            f"this solve takes about {needed / 1e9:.3g} GB of memory, and {max(free, 0) / 1e9:.3g} "
+            "GB are free: it may swap or be ended by the system. Use fewer voxels, or a machine "
+            "with more memory.",
+            MemoryWarning,
+            stacklevel=3,
+        )

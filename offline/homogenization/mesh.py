@@ -8,7 +8,7 @@ import numpy as np
 
 from offline.homogenization.grid import HexGrid
 
-__all__ = ["LANES", "Groups", "SolidMesh", "build_mesh"]
+__all__ = ["LANES", "Groups", "Rows", "SolidMesh", "build_mesh"]
 
 LANES = 8  # elements handled together
 MAX_SLABS = 32  # fixed, so that sums do not depend on the number of threads
@@ -44,6 +44,28 @@ class Groups:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Rows:
+    """Elements in runs along axis 3, cut into slabs along axis 0.
+
+    Attributes
+    ----------
+    runs : (3, n_runs) int
+        First place along axis 3, stop place, and number of the first element of each run.
+    row_start : (n1 * n2 + 1,) int
+        First run of each row of voxels.
+    layers : (n_slabs + 1,) int
+        First layer of each slab.
+    planes : (n1 + 1,) int
+        First node of each plane.
+    """
+
+    runs: np.ndarray
+    row_start: np.ndarray
+    layers: np.ndarray
+    planes: np.ndarray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class SolidMesh:
     """Active elements and nodes of a cell; a node is active when an active element touches it.
 
@@ -61,8 +83,10 @@ class SolidMesh:
         Phase of each element.
     density : (n_elements,) float
         Factor on the stiffness of each element.
+    rows : Rows
+        The same elements as the stiffness matrix is applied.
     groups : Groups
-        The same elements in the order the kernels work.
+        The same elements in the order the other kernels work.
     """
 
     voxels: np.ndarray
@@ -71,6 +95,7 @@ class SolidMesh:
     elements: np.ndarray
     phase: np.ndarray
     density: np.ndarray
+    rows: Rows
     groups: Groups
 
     @property
@@ -104,11 +129,35 @@ def build_mesh(
     }
     for array in (number, *arrays.values()):
         array.setflags(write=False)
-    return SolidMesh(**arrays, number=number, groups=_groups(grid.shape, **arrays))
+    plane = grid.shape[1] * grid.shape[2]
+    cuts = _cuts(grid.shape[0], np.searchsorted(voxels, np.arange(grid.shape[0] + 1) * plane))
+    return SolidMesh(
+        **arrays,
+        number=number,
+        rows=_rows(grid.shape, cuts, voxels, nodes),
+        groups=_groups(grid.shape, cuts, **arrays),
+    )
+
+
+def _rows(
+    shape: tuple[int, int, int], cuts: np.ndarray, voxels: np.ndarray, nodes: np.ndarray
+) -> Rows:
+    place = voxels % shape[2]
+    new = np.concatenate([[True], np.diff(voxels) != 1]) | (place == 0)
+    first = np.flatnonzero(new)
+    length = np.diff(np.append(first, len(voxels)))
+    rows = np.arange(shape[0] * shape[1] + 1) * shape[2]
+    return Rows(
+        runs=np.stack([place[first], place[first] + length, first]),
+        row_start=np.searchsorted(voxels[first], rows),
+        layers=cuts,
+        planes=np.searchsorted(nodes, rows[:: shape[1]]),
+    )
 
 
 def _groups(
     shape: tuple[int, int, int],
+    cuts: np.ndarray,
     voxels: np.ndarray,
     nodes: np.ndarray,
     elements: np.ndarray,
@@ -116,7 +165,6 @@ def _groups(
     density: np.ndarray,
 ) -> Groups:
     plane = shape[1] * shape[2]
-    cuts = _cuts(shape[0], np.searchsorted(voxels, np.arange(shape[0] + 1) * plane))
     layer = voxels // plane
     slab = np.searchsorted(cuts, layer, side="right") - 1
     last = layer == cuts[slab + 1] - 1

@@ -15,7 +15,7 @@ __all__ = ["CUDA_VOXELS", "SolverOptions", "Status", "multigrid_pays", "require_
 CUDA_VOXELS = 32**3  # a guess, not measured: below, launching kernels takes longer than their work
 
 # Measured, see docs/multigrid.md.
-SOLID_NODES = 0.35  # multigrid's time follows the nodes of the solid, that of transforms all voxels
+SOLID_NODES = 0.28  # multigrid's time follows the nodes of the solid, that of transforms all voxels
 MULTIGRID_NODES = 5000  # fewer: multigrid's preparation takes longer than the solve
 
 

@@ -42,6 +42,10 @@ __all__ = ["Preconditioner", "Progress", "Solution", "pcg"]
 
 
 FEWEST_STEPS = 5  # a warm start's first drops say little about the remainder
+# Where convergence is irregular, one small step says little: 13 of 657 random cells of up to 216
+# nodes and high contrast stopped above tol, by up to 94 times; with three steps 8, by up to 3.6.
+PATIENCE = 3  # steps in a row whose estimates are small, in cells of few nodes
+FEW_NODES = 256
 DROP = 1e-4  # of the residual between replacements; rounding of single precision is far below
 GAP = 2.0  # rounding dominates where the true residual is above the recurrence's by this factor
 SLOW = 0.1  # two such gaps with less progress in between end single precision
@@ -130,6 +134,8 @@ class _Run:
             self.settled = np.array(start, dtype=np.float64)
             self.effective = operator.evaluate(self.settled, out=residual)
         single = operator.contrast <= SINGLE_CONTRAST
+        self.patience = PATIENCE if operator.mesh.n_nodes < FEW_NODES else 1
+        self.small = 0
         self._begin(np.float32 if single else np.float64, residual)
 
     def _scale_by(self, f_norm: np.ndarray) -> None:
@@ -197,11 +203,10 @@ class _Run:
     def _seems_done(self) -> bool:
         if not np.any(self.norm > self.goal):
             return True
-        return (
-            self.options.residual_tol is None
-            and self.estimate.steps >= self.earliest
-            and self._error() <= self.options.tol
-        )
+        if self.options.residual_tol is not None or self.estimate.steps < self.earliest:
+            return False
+        self.small = self.small + 1 if self._error() <= self.options.tol else 0
+        return self.small >= self.patience
 
     def _is_due(self) -> bool:
         """Whether the residuals have lost enough digits to be replaced by true ones."""

@@ -11,11 +11,11 @@ import numpy as np
 
 from matnet.errors import ParameterError, ShapeError, require_finite, require_shape
 from matnet.mandel import from_mandel, rotate_stiffness
-from offline.homogenization import element_kernels, fields, node_kernels
+from offline.homogenization import element_kernels, element_rows, fields, node_kernels
 from offline.homogenization.engines import engine
 from offline.homogenization.fourier import FourierPreconditioner, reference_medium
 from offline.homogenization.grid import CORNERS, MODES, HexGrid
-from offline.homogenization.memory import Workspace
+from offline.homogenization.memory import Workspace, peak_bytes, warn_if_short
 from offline.homogenization.mesh import LANES, SolidMesh, build_mesh
 from offline.homogenization.node_kernels import LOADS, WIDTH, per_component
 from offline.homogenization.options import SolverOptions
@@ -229,14 +229,14 @@ class CellOperator:
         grid, mesh = solver.grid, solver.mesh
         weights = solver.phase_volume
         self.mean_stiffness = np.einsum("p,pij->ij", weights, stiffness) / grid.volume
-        blocks = tuple(_mode_blocks(grid, stiffness))
+        in_modes = _in_modes(grid, stiffness)
+        blocks = tuple(_mode_blocks(in_modes))
         largest = max(float(np.abs(block).max()) for block in blocks)
         self.unit = float(2.0 ** np.round(np.log2(largest)))  # a power of two: exact
-        wide = (mesh.groups.density, *(block / self.unit for block in blocks))
-        self._arrays = {
-            dtype: tuple(array.astype(dtype) for array in wide)
-            for dtype in (np.float32, np.float64)
-        }
+        self._blocks = tuple(block / self.unit for block in blocks)
+        table = element_rows.coefficients(in_modes / self.unit)
+        self._tables = {dtype: table.astype(dtype) for dtype in (np.float32, np.float64)}
+        self._uniform = bool(np.all(mesh.density == 1.0))
         self._element_load = _lane_load(grid, stiffness)
         self._preconditioner = preconditioner
         # a nodal force if one voxel bore the Voigt stress alone
@@ -278,8 +278,16 @@ class CellOperator:
         ------
         ParameterError
             The contrast is too high for double precision.
+
+        Warns
+        -----
+        MemoryWarning
+            The fields do not fit the free memory.
         """
         options = SolverOptions() if options is None else options
+        if self.solver.workspace.is_empty and not options.device.startswith("cuda"):
+            sizes = (self.solver.grid.n_voxels, self.mesh.n_elements, self.mesh.n_nodes)
+            warn_if_short(peak_bytes(*sizes))
         with self.solver.use_threads():
             solution = engine(options.engine)(self, options, start, progress)
         self._require_digits(solution.effective)
@@ -305,18 +313,20 @@ class CellOperator:
 
     def apply_scaled(self, p: np.ndarray, q: np.ndarray) -> np.ndarray:
         """q = K p / unit in the precision of the fields; returns the works p . q (6,)."""
-        groups = self.mesh.groups
-        density, linear, bilinear, trilinear = self._arrays[p.dtype.type]
-        power = np.empty((2, groups.slabs.shape[1], LOADS))
+        mesh, rows = self.mesh, self.mesh.rows
+        power = np.empty((2, len(rows.layers) - 1, LOADS))
         with self.solver.use_threads():
-            element_kernels.apply_stiffness(
-                groups.nodes,
-                groups.phase,
-                density,
-                linear,
-                bilinear,
-                trilinear,
-                groups.slabs,
+            element_rows.apply_rows(
+                self.solver.grid.shape,
+                mesh.number,
+                rows.runs,
+                rows.row_start,
+                mesh.phase,
+                mesh.density,
+                self._uniform,
+                self._tables[p.dtype.type],
+                rows.layers,
+                rows.planes,
                 p,
                 q,
                 power,
@@ -364,13 +374,13 @@ class CellOperator:
             Filled with ``f - K u``; without rows it is left alone.
         """
         groups = self.mesh.groups
-        density, linear, bilinear, trilinear = self._arrays[np.float64]
+        linear, bilinear, trilinear = self._blocks
         products = np.empty((2, groups.slabs.shape[1], LOADS, LOADS))
         with self.solver.use_threads():
             element_kernels.evaluate(
                 groups.nodes,
                 groups.phase,
-                density,
+                groups.density,
                 linear,
                 bilinear,
                 trilinear,
@@ -395,10 +405,14 @@ def _launched_threads() -> int:
     return int(numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
 
 
-def _mode_blocks(grid: HexGrid, stiffness: np.ndarray) -> Iterator[np.ndarray]:
-    """Blocks of the element stiffnesses in mode amplitudes times 8, by parity of the modes."""
+def _in_modes(grid: HexGrid, stiffness: np.ndarray) -> np.ndarray:
+    """Element stiffnesses (n_phases, 24, 24) in mode amplitudes times 8."""
     transform = np.kron(MODES, np.eye(3)) / 8.0  # u_e = MODES^T (MODES u_e) / 8
-    in_modes = transform @ grid.element_stiffness(stiffness) @ transform.T
+    return np.asarray(transform @ grid.element_stiffness(stiffness) @ transform.T)
+
+
+def _mode_blocks(in_modes: np.ndarray) -> Iterator[np.ndarray]:
+    """Blocks of the element stiffnesses in modes, by parity of the modes."""
     for modes in (element_kernels.LINEAR, element_kernels.BILINEAR, element_kernels.TRILINEAR):
         dofs = np.array([3 * m + i for m in modes for i in range(3)])
         yield np.ascontiguousarray(in_modes[:, dofs[:, None], dofs])

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from matnet.elasticity import isotropic
-from offline.homogenization import CellSolver, SolverOptions, homogenize
-from offline.homogenization.memory import Workspace, peak_bytes
+from offline.homogenization import CellSolver, SolverOptions, homogenize, memory
+from offline.homogenization.memory import MemoryWarning, Workspace, peak_bytes
 from offline.rve import Rve
 from offline.rve.generators import make
 
@@ -47,3 +47,22 @@ def test_workspace_gives_the_same_memory_again():
     assert workspace.grid is workspace.grid
     assert workspace.pair_as_double.shape == (5, 18)
     assert np.shares_memory(workspace.pair_as_double, workspace.pair)
+
+
+def test_too_little_memory_is_said_before_the_solve(monkeypatch):
+    rve, stiffness = solid(12)
+    operator = CellSolver(rve).with_stiffness(stiffness)
+    needed = peak_bytes(12**3, 12**3, 12**3)
+    monkeypatch.setattr(memory, "available_bytes", lambda: needed - 1)
+    text = r"takes about 0\.000\d+ GB of memory, and 0\.000\d+ GB are free.* Use fewer voxels"
+    with pytest.warns(MemoryWarning, match=text):
+        operator.solve(SolverOptions(tol=1e-2))
+    operator.solve(SolverOptions(tol=1e-2))  # the memory is there now
+    for free in (needed, None):
+        monkeypatch.setattr(memory, "available_bytes", lambda free=free: free)
+        CellSolver(rve).with_stiffness(stiffness).solve(SolverOptions(tol=1e-2))
+
+
+def test_free_memory_is_known_on_linux():
+    free = memory.available_bytes()
+    assert free is None or 1e6 < free < 1e14
