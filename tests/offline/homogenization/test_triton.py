@@ -67,7 +67,7 @@ def test_stencil_compiles_for_hopper_without_a_gpu(tmp_path, monkeypatch):
 
     constants = {"T1": 2, "T2": 2, "T3": 32, "DENSITY": True, "TOTAL": False}
     pointers = {"x": "*fp32", "out": "*fp32", "power": "*fp64", "table": "*fp32"}
-    pointers |= {"affine": "*fp64", "pairs": "*i32", "material": "*u8", "density": "*fp32"}
+    pointers |= {"affine": "*fp64", "pairs": "*i32", "material": "*u8", "density": "*fp64"}
     names = stencil_kernel.arg_names
     kinds = {n: "constexpr" if n in constants else pointers.get(n, "i32") for n in names}
     values = {(names.index(n),): value for n, value in constants.items()}
