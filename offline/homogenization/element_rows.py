@@ -79,6 +79,8 @@ class _Code:
 
     def data(self, place):
         """Pointer to the first number of an array argument."""
+        if self.signature.args[place].layout != "C":
+            raise TypeError("the arrays of these kernels have to be contiguous")
         kind = self.context.make_array(self.signature.args[place])
         return kind(self.context, self.builder, self.arguments[place]).data
 

@@ -306,7 +306,7 @@ class CellOperator:
 
     def apply(self, p: np.ndarray, out: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
         """K p (n_nodes, 18) and the works p . K p (6,) of six fields in double precision."""
-        q = np.empty_like(p) if out is None else out
+        q = np.empty(p.shape, p.dtype) if out is None else out
         power = self.apply_scaled(p, q)
         q *= self.unit
         return q, power * self.unit
@@ -314,6 +314,7 @@ class CellOperator:
     def apply_scaled(self, p: np.ndarray, q: np.ndarray) -> np.ndarray:
         """q = K p / unit in the precision of the fields; returns the works p . q (6,)."""
         mesh, rows = self.mesh, self.mesh.rows
+        p = np.ascontiguousarray(p)  # the kernel does not look at strides
         power = np.empty((2, len(rows.layers) - 1, LOADS))
         with self.solver.use_threads():
             element_rows.apply_rows(

@@ -94,3 +94,15 @@ def test_threads_do_not_change_a_bit(rng):
         found.append((q, operator.apply_scaled(p, q)))
     np.testing.assert_array_equal(found[0][0], found[1][0])
     np.testing.assert_array_equal(found[0][1], found[1][1])
+
+
+def test_fields_with_strides_are_copied_first(rng):
+    rve = Rve(phases=rng.integers(0, 2, (4, 3, 5)))
+    operator = CellSolver(rve).with_stiffness([STEEL, 9.0 * STEEL])
+    p = rng.normal(size=(18, 60)).T
+    expected, work = operator.apply(np.ascontiguousarray(p))
+    found, same_work = operator.apply(p)
+    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(work, same_work)
+    with pytest.raises(TypeError, match="have to be contiguous"):
+        operator.apply(p, out=np.empty((18, 60)).T)
