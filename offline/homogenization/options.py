@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ctypes
 import enum
+import math
 import os
 import re
 from dataclasses import dataclass
+from numbers import Real
 
 from matnet.errors import ParameterError
 
@@ -72,13 +74,15 @@ class SolverOptions:
     def __post_init__(self) -> None:
         for name in ("tol", "residual_tol"):
             value = getattr(self, name)
-            if value is not None and not 0.0 < value < 1.0:
+            if value is not None and not (isinstance(value, Real) and 0.0 < float(value) < 1.0):
                 raise ParameterError(f"{name} is {value}, expected a number between 0 and 1.")
         for name in ("max_iterations", "threads"):
             value = getattr(self, name)
-            if value is not None and (int(value) != value or value < 1):
+            if value is not None and not _is_count(value):
                 raise ParameterError(f"{name} is {value}, expected a positive whole number.")
-        if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.device):
+        if not isinstance(self.engine, str):
+            raise ParameterError(f"engine is {self.engine}, expected its name, such as 'auto'.")
+        if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", str(self.device)):
             raise ParameterError(f"device is '{self.device}', expected 'auto', 'cpu' or 'cuda'.")
 
     @property
@@ -112,6 +116,10 @@ class SolverOptions:
                 "engine='fourier'."
             )
         return self.device
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, Real) and 1 <= float(value) < math.inf and float(value).is_integer()
 
 
 def require_device(device: object) -> None:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from matnet.errors import require_finite
 from offline.homogenization.error_estimate import EnergyErrorEstimate
 from offline.homogenization.node_kernels import (
     LOADS,
@@ -51,6 +52,7 @@ GAP = 2.0  # rounding dominates where the true residual is above the recurrence'
 SLOW = 0.1  # two such gaps with less progress in between end single precision
 # Stiff islands in a soft matrix: rounding of their forces in single precision is no longer small
 # beside those of the matrix, which a residual does not show. At 1e6 some cells went astray.
+# Long voxels do the same to an element matrix: incompressible struts of voxels 1:1:10 diverged.
 SINGLE_CONTRAST = 1e5
 SINGLE_RANGE = (1e-25, 1e25)  # results of these sizes are kept in single precision
 Progress = Callable[[int, float], None]  # iteration, estimated relative error of C^H
@@ -132,8 +134,10 @@ class _Run:
         self.effective = operator.mean_stiffness
         if start is not None:
             self.settled = np.array(start, dtype=np.float64)
+            require_finite("start", self.settled)
             self.effective = operator.evaluate(self.settled, out=residual)
-        single = operator.contrast <= SINGLE_CONTRAST
+        edges = operator.solver.grid.cell / np.array(operator.solver.grid.shape)[:, None]
+        single = operator.contrast * np.linalg.cond(edges) ** 2 <= SINGLE_CONTRAST
         self.patience = PATIENCE if operator.mesh.n_nodes < FEW_NODES else 1
         self.small = 0
         self._begin(np.float32 if single else np.float64, residual)
