@@ -73,6 +73,8 @@ def process_group(device: str) -> Iterator[Group]:
         distributed.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
     try:
         yield Group(rank, world, chosen)
+        if ours:
+            distributed.barrier()  # a process that leaves early takes its connections with it
     finally:
         if ours:
             distributed.destroy_process_group()
