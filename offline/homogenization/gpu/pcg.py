@@ -20,7 +20,7 @@ from offline.homogenization.error_estimate import EnergyErrorEstimate
 from offline.homogenization.gpu.cell import LOADS, DeviceCell
 from offline.homogenization.gpu.precondition import FourierInverse
 from offline.homogenization.options import SolverOptions, Status
-from offline.homogenization.pcg import FEWEST_STEPS, Progress
+from offline.homogenization.pcg import FEW_NODES, FEWEST_STEPS, PATIENCE, Progress
 
 __all__ = ["BatchSolution", "Stencil", "Vectors", "solve"]
 
@@ -135,6 +135,8 @@ class _Iteration:
         self.products: np.ndarray | None = None  # energy products of u, where they are known
         self.estimates = [EnergyErrorEstimate(LOADS) for _ in range(n)]
         self.last_drop = np.full((n, LOADS), np.inf)
+        self.patience = PATIENCE if cell.grid.n_voxels < FEW_NODES else 1
+        self.small = np.zeros(n, dtype=int)  # steps in a row with a small estimate
         self.iterations = np.zeros((n, LOADS), dtype=int)
         self.replaced_at, self.fruitless = self.norm.copy(), np.zeros(n, dtype=int)
         self.open = np.ones(n, dtype=bool)  # samples not yet accepted
@@ -172,9 +174,12 @@ class _Iteration:
         done = self.open & (self.stalled | (self.norm <= self.goal).all(axis=1))
         if self.options.residual_tol is None:
             near = 0.1 * self.last_drop.sum(axis=1) <= self.options.tol * self._energy_norm()
+            small = np.zeros_like(done)
             for s in np.flatnonzero(self.open & ~done & near):
                 enough = self.estimates[s].steps >= FEWEST_STEPS
-                done[s] = enough and self._relative_error(s) <= self.options.tol
+                small[s] = enough and self._relative_error(s) <= self.options.tol
+            self.small = np.where(small, self.small + 1, 0)
+            done |= self.small >= self.patience
         return np.asarray(done)
 
     def _has_fallen(self) -> bool:

@@ -24,7 +24,6 @@ from offline.homogenization.gpu.memory import make_plan
 from offline.homogenization.gpu.precondition import inverse_symbol
 from offline.homogenization.gpu.stencil import PlainStencil
 from offline.homogenization.grid import HexGrid
-from offline.homogenization.pcg import PATIENCE
 from offline.homogenization.solver import CellSolver
 from offline.rve import Rve
 
@@ -252,8 +251,7 @@ def test_batch_gives_each_cell_its_own_result(device):
         alone = homogenize(rve, stiffnesses, CPU)
         assert distance(together.stiffness, alone.stiffness) < 1e-6
         assert together.rve_hash == rve.hash()
-        # alone, cells of few nodes take more steps
-        assert np.abs(together.iterations.max() - alone.iterations.max()) <= PATIENCE
+        assert np.abs(together.iterations.max() - alone.iterations.max()) <= 1
     assert len({r.iterations.max() for r in batch}) > 1  # each stops by itself
 
 
