@@ -75,7 +75,7 @@ def fallback_notes(engine: str) -> Iterator[None]:
     if not engine.startswith(LEARNED):
         yield
         return
-    from offline.surrogates.cgins.engine import NoLearnedStartWarning
+    from offline.surrogates.learned_start import NoLearnedStartWarning
 
     told: set[str] = set()
     with warnings.catch_warnings():

@@ -72,7 +72,7 @@ def cgins(
     start: np.ndarray | None = None,
     progress: Progress | None = None,
 ) -> Solution:
-    """`auto` from a learned start; see `offline.surrogates.cgins.engine`."""
+    """`auto` from a learned start; see `offline.surrogates.learned_start`."""
     return _learned("cgins", "")(operator, options, start, progress)
 
 
@@ -103,10 +103,6 @@ def engine(name: str) -> Engine:
 
 def _learned(kind: str, stem: str) -> Engine:
     """The learned start with the weights at `stem`, or shipped ones; torch is imported now."""
-    if kind == "cgins":
-        from offline.surrogates.cgins.engine import LearnedStart
+    from offline.surrogates.learned_start import LearnedStart
 
-        return LearnedStart(stem or None)
-    from offline.surrogates.dense.engine import DenseStart
-
-    return DenseStart(kind, stem or None)
+    return LearnedStart(kind, stem or None)

@@ -1,4 +1,4 @@
-"""A network's predictions, its files, and the solver that starts from them."""
+"""A network's predictions and its files."""
 
 import numpy as np
 import pytest
@@ -7,11 +7,9 @@ import torch
 from matnet.elasticity import isotropic
 from matnet.errors import FileFormatError, ParameterError
 from offline.homogenization import CellSolver, SolverOptions, homogenize
-from offline.homogenization.engines import engine
 from offline.rve.generators.registry import make
 from offline.surrogates import weights
 from offline.surrogates.cgins.config import CGiNSConfig
-from offline.surrogates.cgins.engine import LearnedStart, NoLearnedStartWarning, choose
 from offline.surrogates.cgins.network import CGiNS
 from offline.surrogates.cgins.predict import load_network, predict
 
@@ -79,59 +77,3 @@ def test_a_network_comes_back_from_its_files(tmp_path, cell, network):
     weights.save(tmp_path / "odd", network, {"kind": "cgins", "config": {"levels": 9}})
     with pytest.raises(FileFormatError, match=r"odd\.safetensors: card with an invalid config"):
         load_network(tmp_path / "odd")
-
-
-def test_learned_start_leads_to_the_same_stiffness_in_fewer_iterations(tmp_path, cell, network):
-    stem = weights.save(tmp_path / "net", network, card())
-    options = {"residual_tol": 1e-4}
-    plain = homogenize(*cell, SolverOptions(**options))
-    solver = CellSolver(cell[0])
-    operator = solver.with_stiffness(cell[1])
-    solution = LearnedStart(stem)(operator, SolverOptions(**options))
-    assert np.allclose(operator.energy(solution.u), plain.stiffness, atol=1e-6)
-    assert solution.iterations.max() < plain.iterations.max()
-    assert solution.residual.max() < 1e-4
-
-
-def test_weights_that_predict_nonsense_cost_a_warning_only(tmp_path, cell):
-    bad = CGiNS(CONFIG)
-    with torch.no_grad():
-        bad.nets[0].out.weight.fill_(torch.nan)
-    stem = weights.save(tmp_path / "bad", bad, card())
-    operator = CellSolver(cell[0]).with_stiffness(cell[1])
-    with pytest.warns(NoLearnedStartWarning) as warned:
-        solution = LearnedStart(stem)(operator, SolverOptions())
-    assert str(warned[0].message) == (
-        "no learned start: network bad predicts values that are not finite. "
-        "Iterations begin at zero; the result is the same."
-    )
-    assert np.allclose(operator.energy(solution.u), homogenize(*cell).stiffness, rtol=1e-12)
-
-
-def test_weights_nearest_in_resolution_are_chosen(tmp_path, cell, network):
-    rve = cell[0]
-    for name, data in {
-        "fine": {"resolution": 64, "families": ["truss"]},
-        "near": {"resolution": 16, "families": ["truss"]},
-        "broad": {"resolution": 16, "families": ["truss", "tpms"]},
-    }.items():
-        weights.save(tmp_path / name, network, card(data=data))
-    stems = [tmp_path / name for name in ("fine", "near", "broad")]
-    assert choose(rve, stems) == (tmp_path / "broad", None)
-    assert choose(rve, stems[:2]) == (tmp_path / "near", None)
-    odd = make("random-truss", n=10, volume_fraction=0.4, seed=1, nodes=3)
-    assert choose(odd, stems[:1]) == (
-        None,
-        "of the shipped network fine, it halves the grid 2 times, "
-        "and 10 x 10 x 10 voxels are not multiples of 4",
-    )
-    assert choose(rve, [])[1] == (
-        "no weights are shipped, train some with `matnet surrogate train cgins`"
-    )
-
-
-def test_engine_is_found_by_name_with_weights_behind_a_colon(tmp_path):
-    found = engine(f"cgins:{tmp_path / 'net'}")
-    assert isinstance(found, LearnedStart) and found.stem == tmp_path / "net"
-    with pytest.raises(ParameterError, match="engine 'cgin' is unknown"):
-        engine("cgin")
