@@ -66,6 +66,11 @@ class DensePredictor:
         weights.fill(module, found)
         return cls(Path(stem).name, found.card, config, module.to(device))
 
+    @property
+    def says_stiffness_only(self) -> bool:
+        """Whether the network says C^H directly and predicts no displacements."""
+        return getattr(self.config, "net", "displacement") == "stiffness"
+
     def predict(self, cells: Sequence[tuple[Rve, Any]]) -> np.ndarray:
         """Fluctuations u (n_cells, 6, n1, n2, n3, 3) [length] of cells of one shape.
 

@@ -9,7 +9,7 @@ import numpy as np
 from matnet.errors import MissingExtraError
 from offline.surrogates.evaluation.evaluate import Evaluation
 
-__all__ = ["convergence", "histograms", "projection"]
+__all__ = ["convergence", "figure", "histograms", "projection"]
 
 PREDICTED, ZERO, LINE = "#1b6ca8", "#b05a2c", "#888888"
 SMALLEST = 1e-16  # of what logarithmic axes show
@@ -17,7 +17,7 @@ SMALLEST = 1e-16  # of what logarithmic axes show
 
 def histograms(result: Evaluation) -> Any:
     """How errors of C^H and residuals are distributed, and errors over the volume fraction."""
-    fig = _figure(10.5, 3.4)
+    fig = figure(10.5, 3.4)
     left, middle, right = fig.subplots(1, 3)
     for ax, metric, label in (
         (left, "delta", r"$\delta_C$"),
@@ -41,7 +41,7 @@ def histograms(result: Evaluation) -> Any:
 
 def convergence(result: Evaluation) -> Any:
     """Residual and error of C^H along Jacobi-PCG, from zero and from the prediction (figure 2)."""
-    fig = _figure(9.0, 3.6)
+    fig = figure(9.0, 3.6)
     left, right = fig.subplots(1, 2)
     h = result.history
     for ax, zero, found, label in (
@@ -66,7 +66,7 @@ def convergence(result: Evaluation) -> Any:
 
 def projection(result: Evaluation) -> Any:
     """Projection energy of the prediction over that of zero, and steps to 1e-3 (figure 3)."""
-    fig = _figure(9.0, 3.6)
+    fig = figure(9.0, 3.6)
     left, right = fig.subplots(1, 2)
     order = np.argsort(result.values("projection"))
     full = np.maximum(result.values("projection")[order], SMALLEST)
@@ -94,7 +94,14 @@ def projection(result: Evaluation) -> Any:
     return fig
 
 
-def _figure(width: float, height: float) -> Any:
+def figure(width: float, height: float) -> Any:
+    """An empty figure [inches].
+
+    Raises
+    ------
+    MissingExtraError
+        matplotlib is not installed.
+    """
     try:
         from matplotlib.figure import Figure
     except ImportError:

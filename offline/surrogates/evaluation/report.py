@@ -17,7 +17,14 @@ from offline.surrogates.evaluation import figures
 from offline.surrogates.evaluation.evaluate import TARGETS, Evaluation
 from offline.surrogates.evaluation.judge import Judged
 
-__all__ = ["check_folder", "markdown_table", "tables", "verdicts", "write_report"]
+__all__ = [
+    "check_folder",
+    "markdown_table",
+    "tables",
+    "verdicts",
+    "whole_folder",
+    "write_report",
+]
 
 FILES = ("cells.csv", "evaluation.json", "report.md")
 PICTURES = {
@@ -49,7 +56,7 @@ def write_report(
     """
     folder = Path(folder)
     check_folder(folder, force=force)
-    with _whole_folder(folder) as beside:
+    with whole_folder(folder) as beside:
         _write_cells(beside / "cells.csv", result)
         answer = {**result.as_dict(), "record": dict(record)}
         (beside / "evaluation.json").write_text(
@@ -61,8 +68,16 @@ def write_report(
     return folder
 
 
-def check_folder(folder: Path, *, force: bool) -> None:
+def check_folder(folder: Path, *, force: bool, files: Sequence[str] | None = None) -> None:
     """Refuse a folder that the report cannot become.
+
+    Parameters
+    ----------
+    folder : path
+    force : bool
+        Allow a report that is there.
+    files : sequence of str, optional
+        What the report consists of. Default: an evaluation's files.
 
     Raises
     ------
@@ -79,7 +94,7 @@ def check_folder(folder: Path, *, force: bool) -> None:
         return
     if not folder.is_dir():
         raise ParameterError(f"{folder}: is a file, expected a folder for the report.")
-    strange = sorted({path.name for path in folder.iterdir()} - {*FILES, *PICTURES})
+    strange = sorted({path.name for path in folder.iterdir()} - set(files or (*FILES, *PICTURES)))
     if strange:
         raise ParameterError(
             f"{folder}: holds '{strange[0]}', which is not of a report. Choose another folder."
@@ -224,7 +239,7 @@ def _write_cells(path: Path, result: Evaluation) -> None:
 
 
 @contextmanager
-def _whole_folder(folder: Path) -> Iterator[Path]:
+def whole_folder(folder: Path) -> Iterator[Path]:
     """A new folder beside `folder` that takes its place on success."""
     beside = folder.with_name(f".{folder.name}.{os.getpid()}")
     beside.mkdir()
