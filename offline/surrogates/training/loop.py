@@ -63,7 +63,7 @@ def train(
     ParameterError
         The folder holds a run with other options, or the device is not there.
     FileFormatError
-        The checkpoint is damaged.
+        The checkpoint is damaged, or the weights to begin with are, or do not fit the module.
     ConvergenceError
         The loss stayed not finite for more steps than `options.most_skipped`.
     KeyboardInterrupt
@@ -98,7 +98,10 @@ class _Run:
         self.task, self.options, self.folder, self.group = task, options, folder, group
         self.steps = task.steps(group.world)
         torch.manual_seed(options.seed)
-        self.module = task.module().to(group.device)
+        self.module, origin = task.module(), {}
+        if options.start is not None:
+            origin = _begin_with(self.module, options.start, task.card()["kind"])
+        self.module.to(group.device)
         self.parameters = [p for p in self.module.parameters() if p.requires_grad]
         self.optimizer = _optimizer(self.parameters, options)
         self.dtype = _autocast_dtype(options, group.device)
@@ -108,7 +111,8 @@ class _Run:
             "optimizer": self.optimizer,
             "scaler": self.scaler,
         }
-        self.identity = {**options.fixed(), **task.card(), "processes": group.world}
+        self.card = {**task.card(), **origin}
+        self.identity = {**options.fixed(), **self.card, "processes": group.world}
         self.state = RunState()
         path = folder / CHECKPOINT
         if path.exists() and not anew:
@@ -267,7 +271,7 @@ class _Run:
         last = state.history[-1] if state.history else {}
         # JSON has no form for infinity and NaN
         errors = {name: v if math.isfinite(v) else None for name, v in last.items()}
-        card = {**self.task.card(), "training": training, "last_epoch": errors}
+        card = {**self.card, "training": training, "last_epoch": errors}
         weights.save(self.folder / name, self.module, card)
 
     def _save(self) -> None:
@@ -309,6 +313,14 @@ class _Run:
         if self.dtype is None:
             return nullcontext()
         return torch.autocast(self.group.device.type, dtype=self.dtype)
+
+
+def _begin_with(module: torch.nn.Module, stem: str | Path, kind: str) -> dict[str, Any]:
+    """Fill the module with older weights; what the new card says of them."""
+    start = weights.load(weights.stem_of(stem), kind=kind)
+    weights.fill(module, start)
+    known = {key: start.card[key] for key in ("sha256", "data", "start") if key in start.card}
+    return {"start": known}
 
 
 def _optimizer(parameters: list[Any], options: TrainOptions) -> torch.optim.Optimizer:

@@ -26,7 +26,8 @@ SCHEDULES = ("cosine", "one-cycle", "plateau", "constant")
 PRECISIONS = ("float32", "mixed")
 DEVICES = ("auto", "cpu", "cuda")
 # these may change when a run is taken up again: they do not belong to what is computed
-FREE = ("device", "checkpoint_steps", "checkpoint_minutes", "minutes", "tensorboard")
+# (of the weights to begin with, the checksum does, not the path)
+FREE = ("device", "checkpoint_steps", "checkpoint_minutes", "minutes", "tensorboard", "start")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +63,8 @@ class TrainOptions:
         is further on than the steps, so that it ends when the time does.
     tensorboard : bool
         Write event files for TensorBoard.
+    start : path, optional
+        Weights to begin with instead of random ones (fine-tuning), of a module with equal tensors.
 
     Raises
     ------
@@ -85,6 +88,7 @@ class TrainOptions:
     checkpoint_minutes: float = 10.0
     minutes: float | None = None
     tensorboard: bool = True
+    start: str | Path | None = None
 
     def __post_init__(self) -> None:
         _require_one_of("schedule", self.schedule, SCHEDULES)

@@ -195,6 +195,24 @@ def test_damaged_checkpoint_is_refused(linear, tmp_path, damage):
     )
 
 
+def test_training_begins_with_the_weights_that_were_named(linear, tmp_path):
+    first = train(linear.LinearTask(), options(epochs=40), tmp_path / "first")
+    fine = options(epochs=1, learning_rate=1e-9, start=tmp_path / "first" / "final")
+    second = train(linear.LinearTask(), fine, tmp_path / "second")
+    torch.testing.assert_close(vector(second.module), vector(first.module), atol=1e-6, rtol=0.0)
+    card = weights.load(tmp_path / "second" / "final").card
+    assert card["start"]["sha256"] == weights.load(tmp_path / "first" / "final").card["sha256"]
+    assert str(tmp_path) not in str(card)
+    with pytest.raises(ParameterError, match="start"):
+        train(linear.LinearTask(), options(epochs=2, start=None), tmp_path / "second")
+
+
+def test_weights_of_another_kind_are_no_beginning(linear, tmp_path):
+    weights.save(tmp_path / "other", torch.nn.Linear(4, 1), {"kind": "cgins", "config": {}})
+    with pytest.raises(FileFormatError, match="weights of 'cgins', expected 'linear'"):
+        train(linear.LinearTask(), options(start=tmp_path / "other"), tmp_path / "run")
+
+
 def test_time_limit_ends_the_schedule_with_the_time(linear, tmp_path, monkeypatch):
     """A clock of 6 s per step: 0.5 minutes are 5 steps, and the rate falls to nothing in them."""
     task = linear.LinearTask()
