@@ -21,6 +21,7 @@ from matnet.errors import ParameterError
 from offline.rve.rve import Rve
 from offline.surrogates.dense.cells import DenseCells
 from offline.surrogates.dense.convolution import conv3, require_network, scaled
+from offline.surrogates.dense.integration import Integration
 
 __all__ = ["BLOCKS", "LabelFreeCNN", "LabelFreeConfig", "PooledCNN", "symmetric_stiffness"]
 
@@ -49,6 +50,9 @@ class LabelFreeConfig:
         Stiffness of void relative to the solid, the paper's rho_min.
     resolution : int
         Voxels per axis that the net "stiffness" takes, a multiple of 8; else unused.
+    integrate : bool
+        Predict what `dense.integration` makes the displacement from; the paper does not. Unused by
+        the net "stiffness".
 
     Raises
     ------
@@ -61,6 +65,7 @@ class LabelFreeConfig:
     padding: str = "periodic"
     soft: float = 1e-9
     resolution: int = 40
+    integrate: bool = False
 
     def __post_init__(self) -> None:
         require_network(self.width, self.padding, self.soft)
@@ -106,10 +111,11 @@ class LabelFreeCNN(nn.Module):
         hidden = scaled(HIDDEN_LAST, config.width)
         ends = (conv3(last, hidden, config.padding), conv3(hidden, 18, config.padding))
         self.layers = nn.Sequential(*blocks, *ends)
+        self.integration = Integration() if config.integrate else nn.Identity()
 
     def forward(self, density: Tensor) -> Tensor:
         """Displacements of the six unit strains."""
-        out: Tensor = self.layers(density)
+        out: Tensor = self.integration(self.layers(density))
         u: Tensor = out.unflatten(1, (6, 3)).transpose(1, 2)
         return u
 

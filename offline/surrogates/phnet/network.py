@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from offline.rve.rve import Rve
 from offline.surrogates.dense.cells import DenseCells
 from offline.surrogates.dense.convolution import conv3, require_network, scaled
+from offline.surrogates.dense.integration import Integration
 
 __all__ = ["CHANNELS", "PHNet", "PHNetConfig", "material_voxels"]
 
@@ -33,6 +34,8 @@ class PHNetConfig:
     padding : {"periodic", "zero"}
     soft : float
         Stiffness of void relative to the solid.
+    integrate : bool
+        Predict what `dense.integration` makes the displacement from; the paper does not.
 
     Raises
     ------
@@ -43,6 +46,7 @@ class PHNetConfig:
     width: float = 1.0
     padding: str = "periodic"
     soft: float = 1e-6
+    integrate: bool = False
 
     def __post_init__(self) -> None:
         require_network(self.width, self.padding, self.soft)
@@ -106,6 +110,7 @@ class PHNet(nn.Module):
         self.pool = nn.MaxPool3d(2)
         self.enlarge = nn.Upsample(scale_factor=2, mode="nearest")
         self.last = nn.Conv3d(up[-1], 18, 1)
+        self.integration = Integration() if config.integrate else nn.Identity()
 
     def forward(self, voxels: Tensor) -> Tensor:
         """Displacements of the six unit strains on the cube."""
@@ -115,7 +120,7 @@ class PHNet(nn.Module):
             x = block(self.pool(x))
         for block, skip in zip(self.up, reversed(skips), strict=True):
             x = block(torch.cat([self.enlarge(x), skip], dim=1))
-        out: Tensor = self.last(x)
+        out: Tensor = self.integration(self.last(x))
         u: Tensor = out.unflatten(1, (6, 3)).transpose(1, 2)
         return u
 
