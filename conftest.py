@@ -5,7 +5,9 @@ from importlib.util import find_spec
 
 GPU = "offline/homogenization/gpu/"
 GPU_MODULES = ("triton_*.py", "compiled.py", "selfcheck.py")
-collect_ignore_glob = [] if find_spec("triton") else [GPU + name for name in GPU_MODULES]
+TRITON_MODULES = [GPU + name for name in GPU_MODULES]
+TRITON_MODULES.append("offline/surrogates/cgins/sparse_conv_triton.py")
+collect_ignore_glob = [] if find_spec("triton") else TRITON_MODULES
 
 # dolfinx 0.5 loads its HDF5 for everybody (RTLD_GLOBAL); a later h5py binds to it and fails
 with suppress(ImportError):
