@@ -125,6 +125,15 @@ class CGiNSConfig:
         """Grids that the coarsest U-Net reaches."""
         return self.levels + self.depth
 
+    @property
+    def fine_steps(self) -> int:
+        """Iterations of the embedded solver on the finest grid, over all cycles.
+
+        >>> CGiNSConfig(levels=3, pcg_steps=5, cycles=2).fine_steps
+        10
+        """
+        return self.pcg_steps * (self.cycles if self.levels > 1 else 1)
+
     def to_json(self) -> str:
         """All parameters as one JSON object."""
         return json.dumps(asdict(self))

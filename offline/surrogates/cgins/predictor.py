@@ -40,7 +40,7 @@ class CGiNSPredictor:
         self.network, self.name = network.eval(), name
         parameters = sum(p.numel() for p in network.parameters())
         self.card: Mapping[str, Any] = {**card, "parameters": parameters}
-        self.steps = network.config.pcg_steps
+        self.steps = network.config.fine_steps
 
     @classmethod
     def load(cls, stem: Path, device: str = "cpu") -> CGiNSPredictor:
