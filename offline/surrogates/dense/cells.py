@@ -128,9 +128,10 @@ class DenseCells:
 
     def load(self) -> Tensor:
         """f (B, 3, 6, n1, n2, n3), forces of the unit strains."""
-        fe = _element_table(UNIT.gauss_b.sum(0).T * UNIT.weight, self.stiffness)
-        corners = torch.einsum("bpak,bpv->bakv", fe, self.shares().flatten(2))
-        return _scattered(corners, self.grid)
+        fe = torch.einsum("ai,bpik->bpak", _strain_sum(self.stiffness), self.stiffness)
+        table = fe.unflatten(2, (8, 3)).permute(0, 3, 4, 1, 2).flatten(3).flatten(1, 2)
+        forces = torch.bmm(table, _around(self.shares()))
+        return forces.reshape(len(forces), 3, 6, *self.grid)
 
     def mean_stiffness(self) -> Tensor:
         """Voigt mean (B, 6, 6) on the cube, over `scale`."""
@@ -195,8 +196,9 @@ def _touching(solid: np.ndarray) -> np.ndarray:
     return solid
 
 
-def _element_table(left: np.ndarray, stiffness: Tensor) -> Tensor:
-    return torch.einsum("ai,bpik->bpak", torch.tensor(left).to(stiffness), stiffness)
+def _strain_sum(stiffness: Tensor) -> Tensor:
+    """Integral of B^T (24, 6) over the unit cube."""
+    return torch.tensor(UNIT.gauss_b.sum(0).T * UNIT.weight).to(stiffness)
 
 
 def _element_stiffness(stiffness: Tensor) -> Tensor:
@@ -207,27 +209,44 @@ def _element_stiffness(stiffness: Tensor) -> Tensor:
 
 def _gathered(u: Tensor) -> Tensor:
     """Values (B, 24, 6, N) at the corners of each voxel."""
-    corners = [u.roll([-int(o) for o in corner], AXES) for corner in CORNERS]
+    n1, n2, n3 = u.shape[-3:]
+    for axis in AXES:  # one layer of the opposite side, then every corner is a slice
+        u = torch.cat([u, u.narrow(axis, 0, 1)], dim=axis)
+    corners = [u[..., i : i + n1, j : j + n2, k : k + n3] for i, j, k in CORNERS.tolist()]
     return torch.cat(corners, dim=1).flatten(3)
 
 
 def _scattered(corners: Tensor, grid: tuple[int, int, int]) -> Tensor:
     """The transpose of `_gathered`: sums (B, 3, 6, n1, n2, n3) at the nodes."""
+    n1, n2, n3 = grid
     parts = corners.reshape(corners.shape[0], 8, 3, 6, *grid)
-    result = parts[:, 0].clone()
-    for a in range(1, 8):
-        result += parts[:, a].roll([int(o) for o in CORNERS[a]], AXES)
-    return result
+    result = corners.new_zeros(corners.shape[0], 3, 6, n1 + 1, n2 + 1, n3 + 1)
+    for a, (i, j, k) in enumerate(CORNERS.tolist()):
+        result[..., i : i + n1, j : j + n2, k : k + n3] += parts[:, a]
+    for axis, n in zip(AXES, grid, strict=True):
+        result.narrow(axis, 0, 1).add_(result.narrow(axis, n, 1))
+        result = result.narrow(axis, 0, n)
+    return result.contiguous()
+
+
+def _around(voxels: Tensor) -> Tensor:
+    """Values (B, 8 P, N) of the voxels (B, P, n1, n2, n3) of which a node is corner 0 to 7."""
+    rolled = [voxels.roll(corner, AXES) for corner in CORNERS.tolist()]
+    return torch.stack(rolled, dim=2).flatten(3).flatten(1, 2)
 
 
 def _product(u: Tensor, cells: DenseCells) -> Tensor:
     ke, shares = _element_stiffness(cells.stiffness), cells.shares().flatten(2)
     local = _gathered(u)
-    forces = torch.zeros_like(local)
-    for p in range(ke.shape[1]):
+
+    def forces(p: int) -> Tensor:
         part = torch.bmm(ke[:, p], local.flatten(2)).reshape(local.shape)
-        forces += part * shares[:, p, None, None]
-    return _scattered(forces, cells.grid)
+        return part.mul_(shares[:, p, None, None])
+
+    result = forces(0)
+    for p in range(1, ke.shape[1]):
+        result += forces(p)
+    return _scattered(result, cells.grid)
 
 
 class _Product(torch.autograd.Function):
