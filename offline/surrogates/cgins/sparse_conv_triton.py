@@ -21,6 +21,7 @@ __all__ = ["PRECISIONS", "convolve", "gradient_kernel", "product_kernel", "weigh
 PRECISIONS = (torch.float32, torch.bfloat16, torch.float16)
 ROWS = 64  # nodes of one tile
 WIDEST = 64  # channels of one tile at most
+DEEPEST = 32  # gathered channels of the product at a time: with 64, addresses leave the registers
 PIECE = 4096  # nodes that a program of the weights' gradient adds up, at least
 PARTS = 2**24  # values of all pieces' sums, at most
 LAUNCH: dict[str, Any] = {"num_warps": 4, "enable_fp_fusion": True}
@@ -46,11 +47,12 @@ def convolve(x: Tensor, weight: Tensor, neighbours: Tensor, bias: Tensor | None)
     n, ins, outs = len(x), x.shape[1], weight.shape[2]
     result = x.new_empty(n, outs)
     wide = _tile(outs)
-    product_kernel[(triton.cdiv(n, ROWS), triton.cdiv(outs, wide))](
-        x.contiguous(), weight.contiguous(), neighbours, weight if bias is None else bias, result,
-        n, ins, outs, BIAS=bias is not None, ROWS=ROWS, INS=_tile(ins), OUTS=wide,
-        PRECISION=_precision(), **LAUNCH,
-    )  # fmt: skip
+    with torch.cuda.device_of(x):  # Triton launches on the current device
+        product_kernel[(triton.cdiv(n, ROWS), triton.cdiv(outs, wide))](
+            x.contiguous(), weight.contiguous(), neighbours.contiguous(),
+            weight if bias is None else bias, result, n, ins, outs, BIAS=bias is not None,
+            ROWS=ROWS, INS=min(DEEPEST, _tile(ins)), OUTS=wide, PRECISION=_precision(), **LAUNCH,
+        )  # fmt: skip
     return result
 
 
@@ -71,10 +73,12 @@ def weight_gradient(x: Tensor, gradient: Tensor, neighbours: Tensor) -> Tensor:
     parts = x.new_empty(triton.cdiv(n, piece), 27, ins, outs, dtype=torch.float32)
     tall, wide = _tile(ins), _tile(outs)
     blocks = triton.cdiv(outs, wide)
-    gradient_kernel[(27 * len(parts), triton.cdiv(ins, tall) * blocks)](
-        x.contiguous(), gradient.contiguous(), neighbours, parts, n, piece, ins, outs, blocks,
-        ROWS=ROWS, INS=tall, OUTS=wide, PRECISION=_precision(), **LAUNCH,
-    )  # fmt: skip
+    with torch.cuda.device_of(x):
+        gradient_kernel[(27 * len(parts), triton.cdiv(ins, tall) * blocks)](
+            x.contiguous(), gradient.contiguous(), neighbours.contiguous(), parts,
+            n, piece, ins, outs, blocks,
+            ROWS=ROWS, INS=tall, OUTS=wide, PRECISION=_precision(), **LAUNCH,
+        )  # fmt: skip
     return parts.sum(0)
 
 
