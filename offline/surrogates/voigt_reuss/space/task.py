@@ -1,0 +1,174 @@
+"""Cells in space as a task of the training harness."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from matnet.errors import ParameterError
+from offline.morphology import CUBE
+from offline.surrogates.voigt_reuss.space.cells import SpaceCells
+from offline.surrogates.voigt_reuss.space.networks import SpaceConfig, standardisation
+from offline.surrogates.voigt_reuss.space.outputs import SpaceOutput
+from offline.surrogates.voigt_reuss.space.phases import swapped_contrasts
+from offline.surrogates.voigt_reuss.space.surrogate import SpaceSurrogate
+from offline.surrogates.voigt_reuss.space.symmetry import (
+    swap_descriptors,
+    turn_descriptors,
+    turn_stiffness,
+    turn_voxels,
+)
+
+__all__ = ["SpaceBatch", "SpaceTask"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SpaceBatch:
+    """Inputs (b, d) or (b, r, r, r), ratios (b, 3), fraction (b,), labels (b, 6, 6)."""
+
+    inputs: Tensor
+    ratios: Tensor
+    fraction: Tensor
+    labels: Tensor
+
+
+class SpaceTask:
+    """Train a `SpaceSurrogate` on labelled cells (`offline.surrogates.training.TrainingTask`).
+
+    Every cell is shown in one of the 48 symmetries of the cube, with its phases exchanged or not
+    and, as voxels, with a periodic shift, drawn anew each time: all are free, exact labels.
+
+    Parameters
+    ----------
+    cells, validation : SpaceCells
+    config : SpaceConfig
+    output : str
+        One of `outputs.OUTPUTS`.
+    batch : int
+        Cells per process and step.
+    augment : bool
+    seed : int
+        Of orders, symmetries and shifts.
+    """
+
+    def __init__(
+        self,
+        cells: SpaceCells,
+        validation: SpaceCells,
+        config: SpaceConfig,
+        output: str = "voigt-reuss",
+        *,
+        batch: int = 256,
+        augment: bool = True,
+        seed: int = 0,
+    ) -> None:
+        if config.inputs == "voxels" and cells.resolution != config.resolution:
+            raise ParameterError(
+                f"cells have {cells.resolution} voxels per axis, the network takes "
+                f"{config.resolution}."
+            )
+        if batch < 2:
+            raise ParameterError(f"batch is {batch}, expected at least 2 (batch norm).")
+        self.config, self.output, self.batch = config, output, batch
+        self.augment, self.seed = augment, seed
+        self.n_cells, self.validation = len(cells), validation
+        described = config.inputs == "descriptors"
+        self._scaling = standardisation(cells.descriptors) if described else None
+        source = cells.descriptors if described else cells.images
+        self._inputs = torch.tensor(source, dtype=torch.float32 if described else torch.uint8)
+        self._image = torch.tensor(cells.image)
+        self._ratios = torch.tensor(cells.ratios, dtype=torch.float32)
+        self._fraction = torch.tensor(cells.fraction, dtype=torch.float32)
+        self._layer = SpaceOutput(output)
+        labels = self._layer.label(cells.stiffness, cells.moduli, cells.fraction)
+        self._labels = torch.tensor(labels)
+
+    def module(self) -> nn.Module:
+        """A fresh `SpaceSurrogate`, its inputs standardised by the training cells."""
+        surrogate = SpaceSurrogate(self.config, self.output)
+        if self._scaling is not None:
+            mean, scale = self._scaling
+            surrogate.net.mean.copy_(torch.tensor(mean))
+            surrogate.net.scale.copy_(torch.tensor(scale))
+        return surrogate
+
+    def steps(self, world: int) -> int:
+        """Batches per epoch and process; what does not fill a batch waits for another epoch."""
+        count = self.n_cells // (self.batch * world)
+        if count == 0:
+            raise ParameterError(
+                f"{self.n_cells} cells do not fill {world} x {self.batch}. Take a smaller batch."
+            )
+        return count
+
+    def batches(self, epoch: int, rank: int, world: int, start: int = 0) -> Iterator[SpaceBatch]:
+        """Batches of one epoch in a random order."""
+        order = torch.randperm(self.n_cells, generator=_generator(self.seed, epoch))
+        for step in range(start, self.steps(world)):
+            first = (step * world + rank) * self.batch
+            yield self._batch(order[first : first + self.batch], epoch, step * world + rank)
+
+    def prepare(self, batch: SpaceBatch, device: torch.device) -> SpaceBatch:
+        """The batch on the device, inputs as float32."""
+        return SpaceBatch(
+            batch.inputs.to(device).float(),
+            batch.ratios.to(device),
+            batch.fraction.to(device),
+            batch.labels.to(device),
+        )
+
+    def loss(self, module: nn.Module, batch: SpaceBatch, learning_rate: float) -> dict[str, Tensor]:
+        """The output layer's loss."""
+        raw = module(batch.inputs, batch.ratios, batch.fraction)
+        with torch.autocast(raw.device.type, enabled=False):
+            return {"loss": self._layer.to(raw.device).loss(raw.float(), batch.labels)}
+
+    def validate(self, module: nn.Module) -> dict[str, float]:
+        """Errors on the validation cells, one pass each; the mean error decides."""
+        assert isinstance(module, SpaceSurrogate)
+        found = module.evaluate(self.validation).as_dict()
+        return {"validation": found["mean_error"], **found}
+
+    def card(self) -> dict[str, Any]:
+        """Network, data and batches."""
+        return {
+            **SpaceSurrogate(self.config, self.output).card(),
+            "cells": self.n_cells,
+            "batch": self.batch,
+            "augment": self.augment,
+            "data_seed": self.seed,
+        }
+
+    def _batch(self, index: Tensor, epoch: int, number: int) -> SpaceBatch:
+        inputs, labels = self._inputs[self._image[index]], self._labels[index]
+        ratios, fraction = self._ratios[index], self._fraction[index]
+        if self.augment:
+            generator = _generator(self.seed, epoch, number + 1)
+            turn = torch.randint(0, len(CUBE), (len(index),), generator=generator)
+            swap = torch.rand(len(index), generator=generator) < 0.5
+            labels = turn_stiffness(labels, turn)
+            ratios = torch.where(swap[:, None], swapped_contrasts(ratios), ratios)
+            fraction = torch.where(swap, 1.0 - fraction, fraction)
+            if self.config.inputs == "descriptors":
+                inputs = swap_descriptors(turn_descriptors(inputs, turn), swap)
+            else:
+                inputs = torch.where(swap[:, None, None, None], 1 - inputs, inputs)
+                inputs = turn_voxels(_shifted(inputs, generator), turn)
+        return SpaceBatch(inputs, ratios, fraction, labels)
+
+
+def _shifted(images: Tensor, generator: torch.Generator) -> Tensor:
+    """All images (n, r, r, r), each by its own periodic shift."""
+    steps = torch.randint(0, images.shape[-1], (len(images), 3), generator=generator).tolist()
+    return torch.stack([i.roll(s, (0, 1, 2)) for i, s in zip(images, steps, strict=True)])
+
+
+def _generator(*numbers: int) -> torch.Generator:
+    """A generator whose stream depends on all the numbers."""
+    seed = int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0]) >> 1
+    return torch.Generator().manual_seed(seed)
