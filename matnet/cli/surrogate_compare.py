@@ -36,6 +36,9 @@ from matnet.cli.origin import origin
     help="Number of the first cell in the test split, which no training sees.",
 )
 @click.option("--nu", type=float, help="One Poisson's ratio for all. Default: the family's range.")
+@click.option(
+    "--symmetrise", is_flag=True, help="Average predictions over the symmetries of each cell."
+)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 @click.option(
     "-o",
@@ -53,6 +56,7 @@ def command(
     resolution: int | None,
     seed: int,
     nu: float | None,
+    symmetrise: bool,
     device: str,
     out: Path | None,
     force: bool,
@@ -87,6 +91,7 @@ def command(
         cells=cells,
         first=seed,
         nu=nu,
+        symmetrise=symmetrise,
     )
     with bars_on_stderr(quiet) as bars:
         bar = bars.add_task("cells", total=cells * len(options.families), note="")

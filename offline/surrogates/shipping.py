@@ -128,7 +128,7 @@ def _default(card: dict[str, Any]) -> EvaluationOptions:
 
 def _summary(result: Evaluation) -> dict[str, Any]:
     """What a reader of the card wants to know, JSON values."""
-    kept = ("families", "resolution", "cells", "first", "nu")
+    kept = ("families", "resolution", "cells", "first", "nu", "symmetrise")
     return {
         "cells": {key: value for key, value in asdict(result.options).items() if key in kept},
         "statistics": {name: result.statistics(name) for name in JUDGED},
@@ -145,13 +145,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--family", action="append", help="more sets of cells to judge by")
     parser.add_argument("--resolution", type=int, action="append", help="default: the training's")
     parser.add_argument("--cells", type=int, default=50, help="of each set")
+    parser.add_argument("--symmetrise", action="store_true", help="judge symmetric means, too")
     parser.add_argument("--force", action="store_true")
     a = parser.parse_args(arguments)
     own = _default(weights.load(weights_stem(a.run)).card)
     sets = [
-        EvaluationOptions(families=names, resolution=n, cells=a.cells, spectrum=False)
+        EvaluationOptions(
+            families=names, resolution=n, cells=a.cells, spectrum=False, symmetrise=symmetrise
+        )
         for names in (own.families, *((name,) for name in a.family or ()))
         for n in a.resolution or (own.resolution,)
+        for symmetrise in ((False, True) if a.symmetrise else (False,))
     ]
     path = ship(a.run, a.name, options=sets, half=a.half, force=a.force)
     print(path)

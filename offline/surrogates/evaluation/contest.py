@@ -12,10 +12,12 @@ import numpy as np
 
 import matnet
 from matnet.errors import FileFormatError, MatnetError, ParameterError
+from offline.surrogates.dense.predict import DensePredictor
 from offline.surrogates.evaluation.evaluate import EvaluationOptions
 from offline.surrogates.evaluation.exam import Exam, Marks
 from offline.surrogates.evaluation.predictor import Predictor, load_predictor
 from offline.surrogates.families import family_names
+from offline.surrogates.symmetrise import symmetrise
 
 __all__ = [
     "Contest",
@@ -227,7 +229,8 @@ def contest(
     ----------
     some : sequence of Entrant
     options : EvaluationOptions
-        `cells` of each of its families; `batch` and `spectrum` are not used.
+        `cells` of each of its families; `batch` and `spectrum` are not used. With `symmetrise`
+        the mean over a cell's symmetries is judged, and its time counted.
     progress : callable, optional
         Called with solved cells and their number.
     """
@@ -243,7 +246,8 @@ def contest(
         seconds[name] = float(np.median([exam.seconds for exam in exams]))
         for entrant in some:
             if entrant.predictor is not None:
-                outcomes.append(_outcome(entrant, entrant.predictor, name, exams))
+                asked = _Asked(entrant.predictor, options.symmetrise)
+                outcomes.append(_outcome(entrant, asked, name, exams))
     return Contest(
         entrants=tuple(some),
         options=options,
@@ -262,14 +266,14 @@ def _samples(name: str, options: EvaluationOptions) -> Any:
     ).samples()
 
 
-def _outcome(entrant: Entrant, predictor: Predictor, family: str, exams: list[Exam]) -> Outcome:
+def _outcome(entrant: Entrant, asked: _Asked, family: str, exams: list[Exam]) -> Outcome:
     """All cells of a family by one network, one at a time."""
     marks, seconds, reason = [], [], None
     try:
-        _answer(predictor, exams[0])  # compiles, once
+        asked.answer(exams[0])  # compiles, once
         for exam in exams:
             began = time.perf_counter()
-            answer = _answer(predictor, exam)
+            answer = asked.answer(exam)
             seconds.append(time.perf_counter() - began)
             marks.append(
                 exam.of_stiffness(answer) if answer.ndim == 2 else exam.of_displacement(answer)
@@ -287,23 +291,36 @@ def _outcome(entrant: Entrant, predictor: Predictor, family: str, exams: list[Ex
     )
 
 
-def _answer(predictor: Predictor, exam: Exam) -> np.ndarray:
-    """A displacement (6, n1, n2, n3, 3), or C^H (6, 6) of a network that has none.
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A network that answers whatever it can."""
 
-    Raises
-    ------
-    ParameterError
-        The network cannot take the cell, or predicts values that are not finite.
-    """
-    cell = (exam.sample.rve, exam.sample.stiffnesses)
-    reason = predictor.misfit(exam.sample.rve)
-    if reason is not None:
-        raise ParameterError(f"the network cannot take the cells: {reason}.")
-    says_stiffness = getattr(predictor, "says_stiffness_only", False)
-    answer = predictor.stiffness([cell])[0] if says_stiffness else predictor.predict([cell])[0]  # type: ignore[attr-defined]
-    if not np.isfinite(answer).all():
-        raise ParameterError(f"the network predicts no finite values for cell {exam.sample.seed}.")
-    return np.asarray(answer)
+    predictor: Predictor
+    symmetric: bool
+
+    def answer(self, exam: Exam) -> np.ndarray:
+        """A displacement (6, n1, n2, n3, 3), or C^H (6, 6) of a network that has none.
+
+        Raises
+        ------
+        ParameterError
+            The network cannot take the cell, or predicts values that are not finite.
+        """
+        rve, stiffnesses = exam.sample.rve, exam.sample.stiffnesses
+        reason = self.predictor.misfit(rve)
+        if reason is not None:
+            raise ParameterError(f"the network cannot take the cells: {reason}.")
+        if isinstance(self.predictor, DensePredictor) and self.predictor.says_stiffness_only:
+            found = self.predictor.stiffness([(rve, stiffnesses)])[0]
+        else:
+            found = self.predictor.predict([(rve, stiffnesses)])[0]
+            if self.symmetric:
+                found = symmetrise(found, rve, stiffnesses)
+        if not np.isfinite(found).all():
+            raise ParameterError(
+                f"the network predicts values that are not finite for cell {exam.sample.seed}."
+            )
+        return np.asarray(found)
 
 
 def _names(paths: Sequence[str | Path]) -> list[str]:

@@ -150,7 +150,8 @@ def _markdown(result: Contest, record: Mapping[str, str]) -> str:
         "relative error of the entries in the label-free CNN paper; residual ||K u - f|| / ||f||, "
         "mean of six loads; steps saved the share of Jacobi-PCG steps to residual 1e-3 that a "
         "start from the prediction spares. `in training` says whether the run was trained on the "
-        "family. Cells seen: steps times batch, with repetitions.",
+        "family. Cells seen: steps times batch, with repetitions."
+        + (" Predictions are means over the symmetries of each cell." * options.symmetrise),
     ]
     for title, columns, rows in contest_tables(result):
         parts += [f"## {title}", markdown_table(columns, rows)]

@@ -16,6 +16,7 @@ from offline.surrogates.evaluation.judge import History, Judged, history, judge
 from offline.surrogates.evaluation.predictor import Predictor
 from offline.surrogates.families import Sample, family
 from offline.surrogates.stream import split_seeds
+from offline.surrogates.symmetrise import symmetrise
 
 __all__ = ["BIN_WIDTH", "TARGETS", "Evaluation", "EvaluationOptions", "evaluate"]
 
@@ -48,6 +49,8 @@ class EvaluationOptions:
         Cells predicted at once.
     spectrum : bool
         Compute the lowest modes where cells are small enough.
+    symmetrise : bool
+        Average predictions over the symmetries of each cell, see `symmetrise`.
 
     Raises
     ------
@@ -62,6 +65,7 @@ class EvaluationOptions:
     nu: float | None = None
     batch: int = 1
     spectrum: bool = True
+    symmetrise: bool = False
 
     def __post_init__(self) -> None:
         if not self.families:
@@ -188,7 +192,10 @@ def evaluate(
     for begin in range(0, len(samples), options.batch):
         some = samples[begin : begin + options.batch]
         began = time.perf_counter()
-        found = predictor.predict([(s.rve, s.stiffnesses) for s in some])
+        found = list(predictor.predict([(s.rve, s.stiffnesses) for s in some]))
+        if options.symmetrise:
+            pairs = zip(found, some, strict=True)
+            found = [symmetrise(u, s.rve, s.stiffnesses) for u, s in pairs]
         seconds = (time.perf_counter() - began) / len(some)
         for sample, u in zip(some, found, strict=True):
             judged.append(judge(predictor, sample, u, seconds, spectrum=options.spectrum))

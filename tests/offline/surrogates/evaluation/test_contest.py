@@ -23,6 +23,7 @@ from offline.surrogates.evaluation.exam import Exam
 from offline.surrogates.families import family
 from offline.surrogates.label_free.network import LabelFreeConfig
 from offline.surrogates.phnet.network import PHNetConfig
+from offline.surrogates.symmetrise import symmetrise
 
 TRAINED = {"steps": 40, "seconds": 90.0, "device": "cpu", "processes": 1}
 
@@ -107,6 +108,18 @@ def test_network_without_displacements_has_an_error_only(result):
     assert found.saved() is None and len(found.values("residual")) == 0
     (rows,) = [rows for title, _, rows in contest_tables(result) if title.startswith("frame")]
     assert "no displacement" in {row[0]: row for row in rows}["pooled"]
+
+
+def test_means_over_symmetries_are_judged_if_asked(runs, result):
+    options = EvaluationOptions(families=("frame",), resolution=8, cells=1, symmetrise=True)
+    found = contest(entrants(runs[3:], "cpu"), options)
+    exam = Exam.of(options.samples()[0])
+    (predictor,) = [e.predictor for e in found.entrants]
+    cell = exam.sample.rve, exam.sample.stiffnesses
+    u = predictor.predict([cell])[0]
+    want = exam.of_displacement(symmetrise(u, *cell))
+    assert found.outcomes[0].marks[0].delta == pytest.approx(want.delta)
+    assert want.delta < outcome(result, "phnet", "frame").marks[0].delta
 
 
 def test_training_is_marked_and_what_does_not_fit_keeps_its_reason(result):
