@@ -167,6 +167,17 @@ def test_one_voxel_breaks_the_symmetry():
     assert stages(rve.with_phases(phases), c) == []
 
 
+def test_three_voxels_among_thousands_are_seen():
+    spots = ([1, 2, 7], [5, 5, 9], [3, 11, 12])
+    phases, density = np.zeros((16, 16, 16), dtype=int), np.ones((16, 16, 16))
+    assert len(operations((Rve(phases=phases, density=density), SOLID[None]))) == 48 * 4**3
+    density[spots] = 0.9
+    assert stages(Rve(phases=phases, density=density), SOLID[None]) == []
+    phases[spots] = 1
+    assert stages(Rve(phases=phases), [SOLID, 1.1 * SOLID]) == []
+    assert len(stages(Rve(phases=phases), [SOLID, SOLID])) > 0  # phases may be equal
+
+
 def test_phases_without_symmetry_break_that_of_the_shape():
     rve = Rve(phases=np.zeros((3, 3, 3), dtype=int))
     assert len(operations((rve, SOLID[None]))) == 48
