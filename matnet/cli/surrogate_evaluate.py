@@ -9,6 +9,9 @@ import click
 from matnet.cli.console import json_option, print_json, print_table, quiet_option
 from matnet.cli.console import progress as bars_on_stderr
 from matnet.cli.origin import origin
+from matnet.cli.surrogate_pictures import evaluate_pictures, plane_network, refuse
+
+CELLS, PICTURES = 50, 500
 
 
 @click.command("evaluate")
@@ -26,7 +29,9 @@ from matnet.cli.origin import origin
     help="Voxels per axis. Default: that of the training.",
 )
 @click.option(
-    "--cells", type=click.IntRange(min=1), default=50, show_default=True, help="How many."
+    "--cells",
+    type=click.IntRange(min=1),
+    help="How many.  [default: 50; plane pictures: 500]",
 )
 @click.option(
     "--seed",
@@ -39,9 +44,7 @@ from matnet.cli.origin import origin
 @click.option(
     "--batch",
     type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    help="Cells predicted at once.",
+    help="Cells predicted at once.  [default: 1]",
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 @click.option("--no-spectrum", is_flag=True, help="Skip the projection on the lowest modes.")
@@ -49,7 +52,8 @@ from matnet.cli.origin import origin
     "-o",
     "--out",
     type=click.Path(path_type=Path),
-    help="Folder for report.md, evaluation.json, cells.csv and pictures.",
+    help="Folder for report.md, evaluation.json, cells.csv and pictures (of plane networks: "
+    "evaluation.json, sweep.png, spread.png).",
 )
 @click.option("--force", is_flag=True, help="Replace a report that is there.")
 @json_option
@@ -58,10 +62,10 @@ def command(
     weights: Path,
     families: tuple[str, ...],
     resolution: int | None,
-    cells: int,
+    cells: int | None,
     seed: int,
     nu: float | None,
-    batch: int,
+    batch: int | None,
     device: str,
     no_spectrum: bool,
     out: Path | None,
@@ -69,10 +73,12 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Judge WEIGHTS, a file or the folder of a training, on unseen cells.
+    """Judge WEIGHTS, a file, the folder of a training or a shipped kind, on unseen cells.
 
     Errors of C^H against our own solver (tolerance 1e-8), residuals, and what the prediction saves
-    as a start for conjugate gradients with the Jacobi preconditioner.
+    as a start for conjugate gradients with the Jacobi preconditioner. Of networks of plane
+    pictures (voigt-reuss): errors, counted violations of the bounds, and whether the uncertainty
+    ranks the errors, beside Hill's mean and Mori-Tanaka's estimate.
     """
     from offline.surrogates.evaluation import (
         EvaluationOptions,
@@ -82,6 +88,22 @@ def command(
     )
     from offline.surrogates.evaluation.report import check_folder, tables, verdicts
 
+    plane = plane_network(weights, device)
+    if plane is not None:
+        given = {"--family": families, "--nu": nu, "--batch": batch, "--no-spectrum": no_spectrum}
+        refuse("plane networks are judged on their own cells", given)
+        evaluate_pictures(
+            plane,
+            weights.stem,
+            cells=cells or PICTURES,
+            seed=seed,
+            resolution=resolution,
+            out=out,
+            force=force,
+            as_json=as_json,
+            quiet=quiet,
+        )
+        return
     if out is not None:
         check_folder(out, force=force)
     predictor = load_predictor(weights, device)
@@ -89,14 +111,14 @@ def command(
     options = EvaluationOptions(
         families=families or tuple(trained.get("families", ())),
         resolution=resolution or int(trained.get("resolution", 32)),
-        cells=cells,
+        cells=cells or CELLS,
         first=seed,
         nu=nu,
-        batch=batch,
+        batch=batch or 1,
         spectrum=not no_spectrum,
     )
     with bars_on_stderr(quiet) as bars:
-        bar = bars.add_task("cells", total=cells, note="")
+        bar = bars.add_task("cells", total=options.cells, note="")
         result = evaluate(
             predictor, options, lambda done, total: bars.update(bar, completed=done, total=total)
         )

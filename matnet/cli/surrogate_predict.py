@@ -22,6 +22,12 @@ from matnet.cli.console import (
 from matnet.cli.homogenize import moduli, print_worst
 from matnet.cli.origin import origin
 from matnet.cli.rve_hints import hint_options, reading_hints
+from matnet.cli.surrogate_pictures import (
+    plane_network,
+    predict_picture,
+    print_outside,
+    refuse,
+)
 from matnet.cli.worst_stress import worst_stress_of, worst_stress_option
 from matnet.errors import ParameterError
 from matnet.mandel import COMPONENTS
@@ -34,18 +40,20 @@ if TYPE_CHECKING:
 @click.argument("weights", type=click.Path(path_type=Path))
 @click.option(
     "--rve",
+    "--image",
     "rve_path",
     required=True,
     type=click.Path(path_type=Path),
-    help="Microstructure file (.npz, .vti, .tif, ...; see `matnet rve`).",
+    help="Microstructure file (.npz, .vti, .tif, ...; see `matnet rve`). For a plane network one "
+    "voxel thick, a picture (.png) or an array of 0 and 1 (.npy, axis 0 along x1).",
 )
 @click.option(
     "--phases",
     "phases_path",
-    required=True,
     type=click.Path(path_type=Path),
-    help="TOML file with a law per phase; see docs/phases.md.",
+    help="TOML file with a law per phase; see docs/phases.md. A plane network has its own.",
 )
+@click.option("--swap", is_flag=True, help="Exchange the two phases of a picture.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="Also write the JSON here.")
 @click.option(
@@ -61,7 +69,8 @@ if TYPE_CHECKING:
 def command(
     weights: Path,
     rve_path: Path,
-    phases_path: Path,
+    phases_path: Path | None,
+    swap: bool,
     device: str,
     out: Path | None,
     fields_path: Path | None,
@@ -70,15 +79,42 @@ def command(
     as_json: bool,
     **hints: Any,
 ) -> None:
-    """Effective stiffness of a cell as WEIGHTS predict it, a file or the folder of a training.
+    """Effective stiffness of a cell as WEIGHTS predict it.
 
-    An upper bound in energy form; its residual says how far from equilibrium it is. For a given
-    tolerance take `matnet homogenize --engine cgins`.
+    WEIGHTS are a file, the folder of a training, or a shipped kind such as voigt-reuss-2d.
+    Displacement networks give an upper bound in energy form; its residual says how far from
+    equilibrium it is. For a given tolerance take `matnet homogenize --engine cgins`. Networks of
+    plane pictures give a tensor between Voigt's and Reuss's bound with its uncertainty. Both say
+    when the cell is unlike those of the training.
     """
     from offline.homogenization.fields_file import check_fields_path, write_fields
     from offline.rve import read
+    from offline.surrogates import ranges
     from offline.surrogates.evaluation import load_predictor
 
+    plane = plane_network(weights, device)
+    if plane is not None:
+        refuse(
+            "a plane network has no fields", {"--fields": fields_path, "--worst-stress": worst_path}
+        )
+        predict_picture(
+            plane,
+            weights.stem,
+            rve_path,
+            phases_path,
+            reading_hints(hints),
+            swap=swap,
+            out=out,
+            force=force,
+            as_json=as_json,
+            inputs=tuple(path for path in (phases_path, weights) if path is not None),
+        )
+        return
+    refuse("is for plane networks", {"--swap": swap})
+    if phases_path is None:
+        raise ParameterError(
+            "--phases is missing: the stiffness of each phase, see docs/phases.md."
+        )
     for path in filter(None, (out, fields_path)):
         check_writable(path, force)
     if worst_path is not None:
@@ -97,6 +133,7 @@ def command(
     seconds = time.perf_counter() - began
     record = origin(rve_path, phases_path, weights)
     answer = as_dict(rve, stiffnesses, displacement, seconds, record)
+    answer["outside"] = ranges.outside(predictor.card, rve, stiffnesses)
     if worst_path is not None:
         answer["worst_stress"] = worst_stress_of(rve, stiffnesses, displacement, worst_path)
     if fields_path is not None:
@@ -118,6 +155,7 @@ def command(
     facts += [("largest residual", f"{max(answer['residual']):.1e}"), ("time", f"{seconds:.2f} s")]
     print_table("Moduli", ("", "value"), facts)
     print_worst(answer)
+    print_outside(answer["outside"], "cell")
 
 
 def as_dict(

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 # options of the command line that replace a field of the architecture's recipe when given
 RECIPE = (
     *("epochs", "learning_rate", "warm_up", "schedule", "optimizer", "weight_decay", "precision"),
-    *("clip", "seed", "device", "minutes", "checkpoint_minutes", "checkpoint_steps"),
+    *("clip", "seed", "device", "minutes", "checkpoint_minutes", "checkpoint_steps", "start"),
 )
+DEFAULT_FAMILIES = ("mixed",)
 
 
 @click.command("train")
@@ -29,31 +30,25 @@ RECIPE = (
     "--family",
     "families",
     multiple=True,
-    default=("mixed",),
-    show_default=True,
     help="truss, tpms, psl, mixed, frame, tubular-gyroid, density-lhs or density-plhs. May be "
-    "repeated: cells alternate.",
+    "repeated: cells alternate. voigt-reuss makes its own plane cells.  [default: mixed]",
 )
 @click.option(
     "--resolution",
     type=click.IntRange(4, 1024),
-    default=32,
-    show_default=True,
-    help="Voxels per axis.",
+    help="Voxels or pixels per axis.  [default: 32; voigt-reuss: 64]",
 )
 @click.option(
     "--cells",
     type=click.IntRange(min=1),
-    default=2000,
-    show_default=True,
-    help="Training cells, each seen once per epoch. The documents use 30 000 to 78 000.",
+    help="Training cells, each seen once per epoch. The documents use 30 000 to 78 000, of plane "
+    "cells 219 378.  [default: 2000; voigt-reuss: 17 408]",
 )
 @click.option(
     "--validation-cells",
     type=click.IntRange(min=1),
-    default=64,
-    show_default=True,
-    help="Cells that training never sees, for the choice of the best weights.",
+    help="Cells that training never sees, for the choice of the best weights.  [default: 64; "
+    "voigt-reuss: 512]",
 )
 @click.option("--nu", type=float, help="One Poisson's ratio for all. Default: the family's range.")
 @click.option(
@@ -73,6 +68,12 @@ RECIPE = (
 @click.option("--schedule", help="cosine, one-cycle, plateau or constant.")
 @click.option("--optimizer", help="adam, adamw or sgd.")
 @click.option("--weight-decay", type=float, help="Of the optimizer.")
+@click.option(
+    "--weights",
+    "start",
+    type=click.Path(path_type=Path),
+    help="Begin with these weights instead of random ones (fine-tuning).",
+)
 @click.option("--precision", help="float32 or mixed.")
 @click.option("--clip", type=float, help="Largest norm of the gradient.")
 @click.option("--seed", type=click.IntRange(min=0), help="Of weights and of the cells' order.")
@@ -102,9 +103,9 @@ RECIPE = (
 def command(
     architecture: str,
     families: tuple[str, ...],
-    resolution: int,
-    cells: int,
-    validation_cells: int,
+    resolution: int | None,
+    cells: int | None,
+    validation_cells: int | None,
     nu: float | None,
     out: Path | None,
     batch: int | None,
@@ -116,11 +117,12 @@ def command(
     quiet: bool,
     **recipe: Any,
 ) -> None:
-    """Train ARCHITECTURE (cgins, phnet or label-free) on a family of cells.
+    """Train ARCHITECTURE (cgins, phnet, label-free or voigt-reuss) on a family of cells.
 
     Options without a default have one that belongs to the architecture. Cells are made on the way,
-    nothing is kept on disk. Interrupt it at any time: the same command resumes. Several GPUs or
-    processes: torchrun --nproc-per-node N -m matnet surrogate train ...
+    nothing is kept on disk; the labelled plane cells of voigt-reuss stay in the folder. Interrupt
+    it at any time: the same command resumes. Several GPUs or processes:
+    torchrun --nproc-per-node N -m matnet surrogate train ...
     """
     from offline.surrogates.registry import find_architecture
     from offline.surrogates.stream import DataOptions
@@ -132,23 +134,33 @@ def command(
         tensorboard=not no_tensorboard,
         **{name: recipe[name] for name in RECIPE if recipe[name] is not None},
     )
+    if chosen.own_cells and (families or nu is not None):
+        raise ParameterError(f"'{architecture}' makes its own cells: leave out --family and --nu.")
+    counts = {"resolution": resolution, "cells": cells, "validation_cells": validation_cells}
+    sizes: dict[str, Any] = {**chosen.data, **{k: n for k, n in counts.items() if n is not None}}
     data = DataOptions(
-        families=families,
-        resolution=resolution,
-        cells=cells,
-        validation_cells=validation_cells,
+        families=families or DEFAULT_FAMILIES,
+        **sizes,
         batch=batch or chosen.batch,
         nu=nu,
         seed=options.seed,
         workers=workers,
     )
-    task = chosen.task(data, read_settings(settings))
+    names = () if chosen.own_cells else data.families
+    folder = out or Path("-".join([architecture, *names]))
+    check_folder(folder)
+    first = os.environ.get("RANK", "0") == "0"
+    with bars_on_stderr(quiet or not first) as bars:
+        making = bars.add_task("cells", total=None, visible=chosen.own_cells, note="")
+        task = chosen.task(
+            data,
+            read_settings(settings),
+            folder,
+            lambda done, total: bars.update(making, completed=done, total=total),
+        )
     if recipe["warm_up"] is None:  # the recipe's warm-up is meant for long runs
         steps = options.epochs * task.steps(int(os.environ.get("WORLD_SIZE", "1")))
         options = replace(options, warm_up=min(options.warm_up, steps // 10))
-    folder = out or Path(f"{architecture}-{'-'.join(families)}")
-    check_folder(folder)
-    first = os.environ.get("RANK", "0") == "0"
     with bars_on_stderr(quiet or not first) as bars:
         bar = bars.add_task("training", total=None, note="")
 

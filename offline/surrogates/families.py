@@ -34,6 +34,9 @@ __all__ = ["FAMILIES", "METAL_NU", "Family", "Sample", "family", "family_names"]
 
 METAL_NU = (0.25, 0.45)  # Koester & Franz, Metallurgical Reviews 6, 1961: the range of metals
 ATTEMPTS = 200
+# volume fractions of the solid
+TRUSS_FRACTIONS, TPMS_FRACTIONS, PSL_FRACTIONS = (0.08, 0.5), (0.1, 0.6), (0.1, 0.5)
+FRAME_FRACTIONS, TUBULAR_FRACTIONS = (0.05, 0.9), (0.02, 0.33)
 DENSITY_SET = 8192  # fields of one Latin hypercube sample, as in the label-free CNN paper
 BLEND = 0.05  # of the tubes in skins [edge of the cell]
 CACHED = 64  # voxels per axis up to which the distance fields of skins stay in memory
@@ -82,12 +85,15 @@ class Family:
         ``draw(n, rng)`` makes a cell of n voxels per axis and names its kind.
     nu : (low, high)
         Range of Poisson's ratio.
+    fractions : (low, high), optional
+        Range of the volume fraction of the solid that is asked for; None where it is not drawn.
     """
 
     name: str
     about: str
     draw: Draw = field(repr=False)
     nu: tuple[float, float] = METAL_NU
+    fractions: tuple[float, float] | None = None
 
     def sample(self, seed: int, resolution: int) -> Sample:
         """The cell of a seed, a function of its arguments alone.
@@ -146,7 +152,7 @@ def _choice(rng: np.random.Generator, names: tuple[str, ...]) -> str:
 
 def _truss(n: int, rng: np.random.Generator) -> tuple[Rve, str]:
     """Two of three cells are random trusses, the others shipped topologies."""
-    fraction = float(rng.uniform(0.08, 0.5))
+    fraction = float(rng.uniform(*TRUSS_FRACTIONS))
     if rng.random() < 1 / 3:
         name = _choice(rng, topology_names())
         return truss(topology=name, n=n, volume_fraction=fraction), name
@@ -167,7 +173,7 @@ def _truss(n: int, rng: np.random.Generator) -> tuple[Rve, str]:
 def _tpms(n: int, rng: np.random.Generator) -> tuple[Rve, str]:
     """Networks of either side, and sheets around surfaces of shifted level."""
     surface = _choice(rng, ("schwarz-p", "gyroid", "schwarz-d", "iwp", "frd"))
-    fraction = float(rng.uniform(0.1, 0.6))
+    fraction = float(rng.uniform(*TPMS_FRACTIONS))
     if rng.random() < 0.5:
         side = "below" if rng.random() < 0.5 else "above"
         rve = tpms(surface=surface, n=n, volume_fraction=fraction, side=side)  # type: ignore[arg-type]
@@ -179,7 +185,7 @@ def _tpms(n: int, rng: np.random.Generator) -> tuple[Rve, str]:
 
 def _psl(n: int, rng: np.random.Generator) -> tuple[Rve, str]:
     """Skins around the shipped trusses (half of the cells), plates and foams."""
-    fraction = float(rng.uniform(0.1, 0.5))
+    fraction = float(rng.uniform(*PSL_FRACTIONS))
     kind = rng.random()
     if kind < 0.5:
         topology = _choice(rng, topology_names())
@@ -229,7 +235,8 @@ def _frame(n: int, rng: np.random.Generator) -> tuple[Rve, str]:
 
 @lru_cache(maxsize=64)
 def _radius_range(topology: str, n: int) -> tuple[float, float]:
-    low, high = frame_radii(topology, 2, n=n)
+    least, most = FRAME_FRACTIONS
+    low, high = frame_radii(topology, 2, n=n, low=least, high=most)
     return float(low), float(high)
 
 
@@ -240,7 +247,7 @@ def _tubular_gyroid(n: int, rng: np.random.Generator) -> tuple[Rve, str]:
         surface="tubular-gyroid",
         side="above",
         n=n,
-        volume_fraction=float(rng.uniform(0.02, 0.33)),
+        volume_fraction=float(rng.uniform(*TUBULAR_FRACTIONS)),
         cell=np.concatenate([lengths / lengths.max(), angles]),
     )
     return rve, "tubular-gyroid"
@@ -261,16 +268,43 @@ FIXED_NU = (0.3, 0.3)  # PH-Net and the label-free CNN do not see the material
 FAMILIES = {
     f.name: f
     for f in (
-        Family(name="truss", about="random trusses of three symmetries, 16 named", draw=_truss),
-        Family(name="tpms", about="P, G, D, I-WP, F-RD: networks and sheets", draw=_tpms),
-        Family(name="psl", about="shell lattices: skins, plates, foams", draw=_psl),
-        Family(name="mixed", about="truss, tpms and psl in equal parts", draw=_mixed),
-        Family(name="frame", about="nine frames, fractions 5 to 90 %", draw=_frame, nu=FIXED_NU),
+        Family(
+            name="truss",
+            about="random trusses of three symmetries, 16 named",
+            draw=_truss,
+            fractions=TRUSS_FRACTIONS,
+        ),
+        Family(
+            name="tpms",
+            about="P, G, D, I-WP, F-RD: networks and sheets",
+            draw=_tpms,
+            fractions=TPMS_FRACTIONS,
+        ),
+        Family(
+            name="psl",
+            about="shell lattices: skins, plates, foams",
+            draw=_psl,
+            fractions=PSL_FRACTIONS,
+        ),
+        Family(
+            name="mixed",
+            about="truss, tpms and psl in equal parts",
+            draw=_mixed,
+            fractions=(TRUSS_FRACTIONS[0], TPMS_FRACTIONS[1]),
+        ),
+        Family(
+            name="frame",
+            about="nine frames, fractions 5 to 90 %",
+            draw=_frame,
+            nu=FIXED_NU,
+            fractions=FRAME_FRACTIONS,
+        ),
         Family(
             name="tubular-gyroid",
             about="parallelepipeds: angles 75 to 90 degrees, lengths 1 to 2",
             draw=_tubular_gyroid,
             nu=FIXED_NU,
+            fractions=TUBULAR_FRACTIONS,
         ),
         Family(
             name="density-lhs",

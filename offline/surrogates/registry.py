@@ -11,7 +11,7 @@ import importlib
 import types
 import typing
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from matnet.errors import MissingExtraError, ParameterError
@@ -22,15 +22,24 @@ if TYPE_CHECKING:
     from offline.surrogates.evaluation.predictor import Predictor
     from offline.surrogates.stream import DataOptions
     from offline.surrogates.training import TrainingTask, TrainOptions
+    from offline.surrogates.voigt_reuss.surrogate import PlaneSurrogate
 
-__all__ = ["ARCHITECTURES", "Architecture", "configured", "find_architecture"]
+__all__ = [
+    "ARCHITECTURES",
+    "Architecture",
+    "architecture_of",
+    "configured",
+    "find_architecture",
+]
 
 # name -> module with an ARCHITECTURE; imported when it is asked for
 ARCHITECTURES = {
     "cgins": "offline.surrogates.cgins.task",
     "label-free": "offline.surrogates.label_free.task",
     "phnet": "offline.surrogates.phnet.task",
+    "voigt-reuss": "offline.surrogates.voigt_reuss.architecture",
 }
+KINDS = {"voigt-reuss-2d": "voigt-reuss"}  # kinds of weights that are not named as the architecture
 
 NONE = ("none", "null")
 TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
@@ -56,6 +65,14 @@ class Architecture:
     predictor : callable, optional
         ``predictor(stem, device)`` loads weights for `offline.surrogates.evaluation`; None for an
         architecture that predicts no displacements.
+    pictures : callable, optional
+        ``pictures(stem, device)`` loads weights that predict the stiffness of plane pictures.
+    data : mapping
+        Defaults of data options (resolution, cells, validation_cells) that are its own.
+    own_cells : bool
+        It makes its own cells and keeps them in the folder of the run instead of learning from
+        families: ``make_task(data, *settings, folder=..., progress=...)``, where
+        ``progress(done, total)`` hears of made cells.
     """
 
     name: str
@@ -65,16 +82,37 @@ class Architecture:
     batch: int
     make_task: Callable[..., TrainingTask]
     predictor: Callable[[Path, str], Predictor] | None = None
+    pictures: Callable[[Path, str], PlaneSurrogate] | None = None
+    data: Mapping[str, int] = field(default_factory=dict)
+    own_cells: bool = False
 
-    def task(self, data: DataOptions, texts: Mapping[str, str]) -> TrainingTask:
+    def task(
+        self,
+        data: DataOptions,
+        texts: Mapping[str, str],
+        folder: Path | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> TrainingTask:
         """The task for these cells with settings given as text.
+
+        Parameters
+        ----------
+        data : DataOptions
+        texts : mapping of str to str
+        folder : path, optional
+            Of the run, for an architecture with `own_cells`.
+        progress : callable, optional
+            Likewise.
 
         Raises
         ------
         ParameterError
             A setting is unknown or its value cannot be read.
         """
-        return self.make_task(data, *configured(texts, self.settings, f"'{self.name}'"))
+        settings = configured(texts, self.settings, f"'{self.name}'")
+        if self.own_cells:
+            return self.make_task(data, *settings, folder=folder, progress=progress)
+        return self.make_task(data, *settings)
 
 
 def find_architecture(name: str) -> Architecture:
@@ -99,6 +137,14 @@ def find_architecture(name: str) -> Architecture:
             "Install it with: pip install 'matnet[offline]'"
         ) from missing
     return found
+
+
+def architecture_of(kind: str) -> Architecture:
+    """The architecture whose weights are of that kind, as their card says.
+
+    Raises as `find_architecture`.
+    """
+    return find_architecture(KINDS.get(kind, kind))
 
 
 def configured(texts: Mapping[str, str], kinds: tuple[type, ...], owner: str) -> list[Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,10 +19,11 @@ from matnet.errors import FileFormatError, ParameterError
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["SHIPPED", "Weights", "fill", "load", "save", "shipped"]
+__all__ = ["SHIPPED", "Weights", "fill", "load", "save", "shipped", "stem_of"]
 
 SHIPPED = Path(__file__).parent / "weights"
 FORMAT = "matnet-weights 1"
+ROW = re.compile(r'\[\n\s+([^\[\]{}"]*?)\n\s*\]')  # a list of numbers over several lines
 LARGEST_CARD = 1 << 20  # bytes; a card is text that a person reads
 
 
@@ -140,6 +142,24 @@ def shipped(kind: str) -> list[Path]:
     return sorted(path.with_suffix("") for path in (SHIPPED / kind).glob("*.safetensors"))
 
 
+def stem_of(path: str | Path) -> Path:
+    """Path without suffix of weights: a run's folder (its best ones), a file, a shipped kind.
+
+    A kind of surrogate, such as ``voigt-reuss-2d``, stands for the weights that come with matnet,
+    unless there is a file or folder of that name.
+
+    >>> stem_of("runs/truss/final.safetensors").as_posix()
+    'runs/truss/final'
+    """
+    path = Path(path)
+    if path.is_dir():
+        return path / "best"
+    stem = path.with_suffix("") if path.suffix in (".safetensors", ".json") else path
+    if len(path.parts) == 1 and not any(one.exists() for one in _paths(stem)):
+        return next(iter(shipped(path.name)), stem)
+    return stem
+
+
 def _paths(stem: str | Path) -> tuple[Path, Path]:
     path = Path(stem)
     if path.suffix in (".safetensors", ".json"):
@@ -149,9 +169,10 @@ def _paths(stem: str | Path) -> tuple[Path, Path]:
 
 def _card_text(card: dict[str, Any]) -> str:
     try:
-        return json.dumps(card, indent=2, allow_nan=False) + "\n"
+        text = json.dumps(card, indent=2, allow_nan=False) + "\n"
     except (TypeError, ValueError) as error:
         raise ParameterError(f"card of the weights cannot be written as JSON: {error}.") from error
+    return ROW.sub(lambda found: "[" + " ".join(found[1].split()) + "]", text)
 
 
 def _read_card(path: Path) -> dict[str, Any]:

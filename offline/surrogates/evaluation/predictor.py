@@ -11,7 +11,7 @@ import numpy as np
 from matnet.errors import FileFormatError, ParameterError
 from offline.rve.rve import Rve
 from offline.surrogates import weights
-from offline.surrogates.registry import find_architecture
+from offline.surrogates.registry import architecture_of
 
 __all__ = ["Cell", "Predictor", "load_predictor", "weights_stem"]
 
@@ -54,15 +54,12 @@ class Predictor(Protocol):
 
 
 def weights_stem(path: str | Path) -> Path:
-    """Path without suffix of the weights in a run's folder (its best ones), or of a file.
+    """Path without suffix of the weights in a run's folder (its best ones), of a file, or shipped.
 
     >>> weights_stem("runs/truss/final.safetensors").as_posix()
     'runs/truss/final'
     """
-    path = Path(path)
-    if path.is_dir():
-        return path / "best"
-    return path.with_suffix("") if path.suffix in (".safetensors", ".json") else path
+    return weights.stem_of(path)
 
 
 def load_predictor(path: str | Path, device: str = "auto") -> Predictor:
@@ -89,7 +86,7 @@ def load_predictor(path: str | Path, device: str = "auto") -> Predictor:
     stem = weights_stem(path)
     kind = str(weights.load(stem).card.get("kind"))
     try:
-        found = find_architecture(kind).predictor
+        found = architecture_of(kind).predictor
     except ParameterError as unknown:
         raise FileFormatError(f"{stem}.json: {unknown}") from None
     if found is None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
+import time
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
@@ -26,6 +29,7 @@ __all__ = [
     "LabelledCells",
     "draw_cells",
     "generate_2d",
+    "kept_cells",
     "load_cells",
     "printer_phases",
     "save_cells",
@@ -210,6 +214,49 @@ def generate_2d(
         save_cells(path, result)
         shutil.rmtree(work)
     return result
+
+
+def kept_cells(
+    path: str | Path,
+    n: int,
+    seed: int,
+    *,
+    resolution: int,
+    per_field: int = 1,
+    executor: Executor | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> LabelledCells:
+    """What `generate_2d` makes, from the file `path` if it holds just these cells.
+
+    Processes of a distributed run (``RANK``) but the first wait for its file.
+    """
+    note = Path(path).with_suffix(".json")
+    wanted = {"n": n, "seed": seed, "resolution": resolution, "per_field": per_field}
+    waits = int(os.environ.get("RANK", "0")) > 0
+    while not (Path(path).exists() and _noted(note) == wanted):
+        if not waits:
+            note.unlink(missing_ok=True)
+            found = generate_2d(
+                n,
+                seed,
+                resolution=resolution,
+                per_field=per_field,
+                path=path,
+                executor=executor,
+                progress=progress,
+            )
+            with whole_file(note) as beside:
+                beside.write_text(json.dumps(wanted) + "\n", encoding="utf-8")
+            return found
+        time.sleep(1.0)
+    return load_cells(path)
+
+
+def _noted(note: Path) -> Any:
+    try:
+        return json.loads(note.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
 
 
 def save_cells(path: str | Path, cells: LabelledCells) -> None:

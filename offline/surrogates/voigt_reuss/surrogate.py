@@ -1,7 +1,15 @@
-"""A plane network with its output layer: pictures in, admissible stiffness out."""
+r"""A plane network with its output layer: pictures in, admissible stiffness out.
+
+Several networks of one kind with different starts make a deep ensemble (Lakshminarayanan,
+Pritzel & Blundell, NeurIPS 2017). Its prediction is the mean of the normalised tensors, which keeps
+the bounds because admissible tensors form a convex set; the standard deviation of the members is
+its uncertainty. A single network has the same by the eight symmetries of the square, under
+which the exact answer would only turn with the picture.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +20,7 @@ from torch import Tensor, nn
 
 from matnet.errors import FileFormatError, MatnetError, ParameterError, ShapeError, require_finite
 from offline.surrogates import weights
+from offline.surrogates.voigt_reuss.calibration import Calibration
 from offline.surrogates.voigt_reuss.cells import LabelledCells
 from offline.surrogates.voigt_reuss.fields import render
 from offline.surrogates.voigt_reuss.networks import NetConfig, PlaneNet
@@ -23,11 +32,37 @@ from offline.surrogates.voigt_reuss.symmetry import (
     turn_pictures,
     turn_stiffness,
 )
+from offline.surrogates.voigt_reuss.training_range import TrainingRange
 
-__all__ = ["KIND", "Evaluation", "PlaneSurrogate", "load_surrogate"]
+__all__ = ["KIND", "Evaluation", "PlaneSurrogate", "Prediction", "ensemble", "load_surrogate"]
 
 KIND = "voigt-reuss-2d"
 BATCH = 256
+OF_DATA = ("range", "cells", "data", "data_seed", "augment", "batch")  # facts of all members
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Prediction:
+    """Stiffness with its uncertainty.
+
+    Attributes
+    ----------
+    stiffness : (n, 3, 3)
+        Mandel 11 22 12 [unit of the phases].
+    deviation : (n, 3, 3)
+        Standard deviation of each entry among the ensemble's members, or among the symmetries
+        of the square for a single network. NaN where there is only one of either.
+    """
+
+    stiffness: np.ndarray
+    deviation: np.ndarray
+
+    @property
+    def spread(self) -> np.ndarray:
+        """Norm (n,) of the deviation over that of the stiffness."""
+        axes = (-2, -1)
+        size = np.linalg.norm(self.stiffness, axis=axes)
+        return np.asarray(np.linalg.norm(self.deviation, axis=axes) / size)
 
 
 class PlaneSurrogate(nn.Module):
@@ -40,24 +75,44 @@ class PlaneSurrogate(nn.Module):
         One of `outputs.OUTPUTS`.
     phases : (2, 3, 3)
         Stiffness of phase 0 and 1, Mandel 11 22 12 [stress unit].
+    members : int
+        Networks of the ensemble.
+
+    Attributes
+    ----------
+    facts : dict
+        The card it was loaded with, less what describes the network.
+    seen : TrainingRange or None
+        What its training cells were, if the card says so.
+    calibration : Calibration or None
+        From spreads to errors, likewise.
 
     Notes
     -----
     `forward` gives raw numbers, for training; `stiffness` is differentiable, for design;
-    `predict` takes arrays.
+    `predict` takes arrays, and `predict_spread` tells the uncertainty as well.
     """
 
-    def __init__(self, config: NetConfig, output: str, phases: Any) -> None:
+    def __init__(self, config: NetConfig, output: str, phases: Any, members: int = 1) -> None:
         super().__init__()
-        self.config = config
+        if members < 1:
+            raise ParameterError(f"members is {members}, expected at least 1.")
+        self.config, self.members = config, members
         self.net = PlaneNet(config)
+        self.others = nn.ModuleList(PlaneNet(config) for _ in range(members - 1))
+        self.facts: dict[str, Any] = {}
+        self.seen: TrainingRange | None = None
+        self.calibration: Calibration | None = None
         self.output = OutputLayer(output, phases)
         self.turns = SQUARE if invariant(np.asarray(phases, dtype=float)) else 1
 
     def forward(self, inputs: Tensor, auxiliary: Tensor) -> Tensor:
-        """Raw numbers (n, 6) of pictures or amplitudes, and c0 or (c0, tau): see `PlaneNet`."""
-        raw: Tensor = self.net(inputs, auxiliary)
-        return raw
+        """Raw numbers (members * n, 6), member by member, of n pictures or amplitudes.
+
+        `auxiliary` holds c0 or (c0, tau): see `PlaneNet`.
+        """
+        nets = [self.net, *self.others]
+        return torch.cat([net(inputs, auxiliary) for net in nets])
 
     def stiffness(
         self, inputs: Tensor, c0: Tensor, tau: Tensor | None = None, symmetric: bool = True
@@ -75,15 +130,20 @@ class PlaneSurrogate(nn.Module):
             Mean over the eight symmetries of the square: turning the picture then turns the
             prediction exactly. The normalised tensors are averaged, so the bounds hold.
         """
-        number = range(self.turns if symmetric else 1)
-        auxiliary = self.auxiliary(c0, tau)
+        views = self._views(inputs, self.auxiliary(c0, tau), symmetric)
+        return self.output.stiffness(views.mean(dim=(0, 1)), c0)
+
+    def _views(self, inputs: Tensor, auxiliary: Tensor, symmetric: bool = True) -> Tensor:
+        """Normalised tensors (symmetries, members, n, 3, 3), turned back."""
         inputs = inputs.to(auxiliary.dtype)
         turned = []
-        for k in number:
+        for k in range(self.turns if symmetric else 1):
             turn = torch.full((len(inputs),), k, device=inputs.device)
             normalised = self.output.normalised(self(turn_pictures(inputs, turn), auxiliary))
-            turned.append(turn_stiffness(normalised, torch.full_like(turn, _inverse(k))))
-        return self.output.stiffness(torch.stack(turned).mean(dim=0), c0)
+            back = torch.full((len(normalised),), _inverse(k), device=inputs.device)
+            turned.append(turn_stiffness(normalised, back))
+        views: Tensor = torch.stack(turned).unflatten(1, (self.members, len(inputs)))
+        return views
 
     def design(self, amplitudes: Tensor, tau: Tensor, temperature: float) -> Tensor:
         """C (n, 3, 3) of generator parameters through the renderer, with their derivatives."""
@@ -111,6 +171,32 @@ class PlaneSurrogate(nn.Module):
         They are brought to the network's resolution by area means; values between 0 and 1 are
         shares of phase 1. c0, and with it the bounds, are those of the given pictures.
         """
+        parts = [
+            self.stiffness(shown, c0, symmetric=symmetric).cpu().numpy()
+            for shown, c0 in self._shown(pictures)
+        ]
+        return np.concatenate(parts)
+
+    @torch.no_grad()
+    def predict_spread(self, pictures: Any) -> Prediction:
+        """As `predict`, with the uncertainty."""
+        parts = [self._prediction(shown, c0, None) for shown, c0 in self._shown(pictures)]
+        return _joined(parts)
+
+    def outside(self, pictures: Any) -> list[str | None]:
+        """Why each picture (n, h, w) lies outside of what the network was trained on.
+
+        None where it does not, or where the card does not tell the range.
+        """
+        if self.seen is None:
+            return [None] * len(pictures)
+        found: list[str | None] = []
+        for shown, _ in self._shown(pictures):
+            found += self.seen.outside(shown.cpu().numpy())
+        return found
+
+    def _shown(self, pictures: Any) -> Iterator[tuple[Tensor, Tensor]]:
+        """Batches of pictures at the network's resolution, and c0 of the given ones."""
         array = np.asarray(pictures, dtype=float)
         if array.ndim != 3 or 0 in array.shape:
             raise ShapeError(f"pictures have shape {array.shape}, expected (n, h, w).")
@@ -123,66 +209,128 @@ class PlaneSurrogate(nn.Module):
             raise ParameterError("this network takes generator parameters, not pictures.")
         device = next(self.parameters()).device
         side = self.config.resolution
-        parts = []
         for first in range(0, len(array), BATCH):
             part = torch.tensor(array[first : first + BATCH], device=device)
-            c0 = 1.0 - part.mean(dim=(1, 2))
             shown = part if part.shape[1:] == (side, side) else _area_means(part, side)
-            parts.append(self.stiffness(shown, c0, symmetric=symmetric).cpu().numpy())
-        return np.concatenate(parts)
+            yield shown, 1.0 - part.mean(dim=(1, 2))
+
+    def _prediction(self, inputs: Tensor, c0: Tensor, tau: Tensor | None) -> Prediction:
+        views = self._views(inputs, self.auxiliary(c0, tau))
+        parts = views.mean(dim=0) if self.members > 1 else views[:, 0]
+        tensors = self.output.stiffness(parts.flatten(0, 1), c0.repeat(len(parts)))
+        tensors = tensors.unflatten(0, parts.shape[:2])
+        return Prediction(
+            stiffness=self.output.stiffness(views.mean(dim=(0, 1)), c0).cpu().numpy(),
+            deviation=tensors.std(dim=0).cpu().numpy()
+            if len(parts) > 1
+            else np.full((len(c0), 3, 3), np.nan),
+        )
 
     @torch.no_grad()
     def of_cells(self, cells: LabelledCells, symmetric: bool = True) -> np.ndarray:
         """C (n, 3, 3) of labelled cells, from their pictures or amplitudes, with tau."""
+        parts = [
+            self.stiffness(inputs, c0, tau, symmetric).cpu().numpy()
+            for inputs, c0, tau in self._cell_batches(cells)
+        ]
+        return np.concatenate(parts)
+
+    @torch.no_grad()
+    def of_cells_spread(self, cells: LabelledCells) -> Prediction:
+        """As `of_cells`, with the uncertainty."""
+        return _joined([self._prediction(*batch) for batch in self._cell_batches(cells)])
+
+    def _cell_batches(self, cells: LabelledCells) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
         source = cells.images if self.config.inputs == "picture" else cells.amplitudes
         device = next(self.parameters()).device
         c0, tau = (torch.tensor(a, device=device) for a in (cells.c0, cells.tau))
-        parts = []
         for first in range(0, len(cells), BATCH):
             some = slice(first, first + BATCH)
             inputs = torch.tensor(source[some], device=device)
-            chosen = tau[some] if self.config.with_tau else None
-            parts.append(self.stiffness(inputs, c0[some], chosen, symmetric).cpu().numpy())
-        return np.concatenate(parts)
+            yield inputs, c0[some], tau[some] if self.config.with_tau else None
 
     def evaluate(self, cells: LabelledCells, symmetric: bool = True) -> Evaluation:
         """Errors and violations on labelled cells."""
         return Evaluation.of(self.of_cells(cells, symmetric), cells.stiffness, cells.gap)
 
     def save(self, stem: str | Path, **card: Any) -> Path:
-        """Write weights and card (`offline.surrogates.weights`)."""
-        return weights.save(stem, self, {**self.card(), **card})
+        """Write weights and card (`offline.surrogates.weights`), `facts` included."""
+        return weights.save(stem, self, {**self.facts, **self.card(), **card})
 
     def card(self) -> dict[str, Any]:
         """Kind and config, enough to build it again."""
-        config = {
+        config: dict[str, Any] = {
             "net": self.config.as_dict(),
             "output": self.output.kind,
             "phases": self.output.phases.tolist(),
         }
+        if self.members > 1:
+            config["members"] = self.members
         return {"kind": KIND, "config": config}
 
 
-def load_surrogate(stem: str | Path) -> PlaneSurrogate:
+def load_surrogate(stem: str | Path | None = None) -> PlaneSurrogate:
     """A trained surrogate, in evaluation mode.
+
+    Parameters
+    ----------
+    stem : path, optional
+        A weights file with or without suffix, or the folder of a run (its best weights). Default:
+        the network that comes with matnet.
 
     Raises
     ------
     FileFormatError
         The files are missing, damaged, or of another kind.
     """
-    found = weights.load(stem, kind=KIND)
+    found = weights.load(weights.stem_of(KIND if stem is None else stem), kind=KIND)
     try:
         config = found.card["config"]
         sizes = config["net"].items()
         net: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in sizes}
-        surrogate = PlaneSurrogate(NetConfig(**net), config["output"], config["phases"])
-    except (KeyError, TypeError, AttributeError, MatnetError) as error:
+        members = int(config.get("members", 1))
+        surrogate = PlaneSurrogate(NetConfig(**net), config["output"], config["phases"], members)
+    except (KeyError, TypeError, ValueError, AttributeError, MatnetError) as error:
         raise FileFormatError(
             f"{found.path}: its card does not describe a network ({error})."
         ) from error
     weights.fill(surrogate, found)
+    own = ("format", "kind", "config", "sha256")
+    surrogate.facts = {key: value for key, value in found.card.items() if key not in own}
+    if "range" in found.card:
+        surrogate.seen = TrainingRange.from_dict(found.card["range"])
+    if "calibration" in found.card:
+        surrogate.calibration = Calibration.from_dict(found.card["calibration"])
     return surrogate.eval()
+
+
+def ensemble(members: Sequence[PlaneSurrogate]) -> PlaneSurrogate:
+    """One surrogate of several that were trained apart, in evaluation mode.
+
+    Raises
+    ------
+    ParameterError
+        There is none, or they differ in network, output layer or phases.
+    """
+    if not members:
+        raise ParameterError("an ensemble of 0 surrogates, expected at least 1.")
+    first = members[0]
+    nets = [net for one in members for net in (one.net, *one.others)]
+    for number, one in enumerate(members):
+        same = one.card()["config"] | {"members": 1} == first.card()["config"] | {"members": 1}
+        if not same:
+            raise ParameterError(
+                f"member {number} differs from the first in network, output layer or phases. "
+                "Train all members with the same settings and different seeds."
+            )
+    joined = PlaneSurrogate(
+        first.config, first.output.kind, first.output.phases.cpu(), members=len(nets)
+    )
+    for own, given in zip((joined.net, *joined.others), nets, strict=True):
+        own.load_state_dict(given.state_dict())
+    joined.facts = {key: value for key, value in first.facts.items() if key in OF_DATA}
+    joined.seen = first.seen
+    return joined.to(next(first.parameters()).device).eval()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -231,6 +379,13 @@ class Evaluation:
             "normalised_error": float(self.normalised_error.mean()),
             **{f"{name}_violations": float(count) for name, count in self.violations.items()},
         }
+
+
+def _joined(parts: Sequence[Prediction]) -> Prediction:
+    return Prediction(
+        stiffness=np.concatenate([part.stiffness for part in parts]),
+        deviation=np.concatenate([part.deviation for part in parts]),
+    )
 
 
 def _inverse(number: int) -> int:

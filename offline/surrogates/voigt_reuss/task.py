@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from offline.surrogates.voigt_reuss.symmetry import (
     turn_pictures,
     turn_stiffness,
 )
+from offline.surrogates.voigt_reuss.training_range import TrainingRange
 
 __all__ = ["PlaneBatch", "PlaneTask"]
 
@@ -54,6 +56,10 @@ class PlaneTask:
     augment : bool
     seed : int
         Of orders, symmetries and shifts.
+    members : int
+        Networks of a deep ensemble, trained side by side: equal batches, different starts.
+    data : mapping, optional
+        How the cells were made, for the card.
     """
 
     def __init__(
@@ -66,6 +72,8 @@ class PlaneTask:
         batch: int = 64,
         augment: bool = True,
         seed: int = 0,
+        members: int = 1,
+        data: Mapping[str, Any] | None = None,
     ) -> None:
         for name, one in (("cells", cells), ("validation", validation)):
             if config.inputs == "picture" and one.resolution != config.resolution:
@@ -78,7 +86,9 @@ class PlaneTask:
         if batch < 2:
             raise ParameterError(f"batch is {batch}, expected at least 2 (batch norm).")
         self.config, self.output, self.batch = config, output, batch
-        self.augment, self.seed = augment, seed
+        self.augment, self.seed, self.members = augment, seed, members
+        self.data = {} if data is None else {"data": dict(data)}
+        self._cells = cells
         self.phases, self.n_cells, self.validation = cells.phases, len(cells), validation
         self.turns = SQUARE if invariant(cells.phases) else 1
         pictures = config.inputs == "picture"
@@ -90,7 +100,7 @@ class PlaneTask:
 
     def module(self) -> nn.Module:
         """A fresh `PlaneSurrogate`."""
-        surrogate = PlaneSurrogate(self.config, self.output, self.phases)
+        surrogate = PlaneSurrogate(self.config, self.output, self.phases, self.members)
         for parameter in surrogate.parameters():
             if parameter.dim() == 4:  # a tenth faster on CPUs, more on GPUs
                 parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
@@ -124,7 +134,8 @@ class PlaneTask:
         """The output layer's loss."""
         raw = module(batch.inputs, batch.auxiliary)
         with torch.autocast(raw.device.type, enabled=False):
-            return {"loss": self._layer.to(raw.device).loss(raw.float(), batch.labels)}
+            labels = batch.labels.repeat(self.members, 1, 1)
+            return {"loss": self._layer.to(raw.device).loss(raw.float(), labels)}
 
     def validate(self, module: nn.Module) -> dict[str, float]:
         """Errors on the validation cells, one pass each; the mean error decides."""
@@ -134,14 +145,23 @@ class PlaneTask:
 
     def card(self) -> dict[str, Any]:
         """Network, data and batches."""
-        surrogate = PlaneSurrogate(self.config, self.output, self.phases)
         return {
-            **surrogate.card(),
+            **self._network_card,
+            **self.data,
             "cells": self.n_cells,
             "batch": self.batch,
             "augment": self.augment,
             "data_seed": self.seed,
+            "range": self._range,
         }
+
+    @cached_property
+    def _network_card(self) -> dict[str, Any]:
+        return PlaneSurrogate(self.config, self.output, self.phases, self.members).card()
+
+    @cached_property
+    def _range(self) -> dict[str, Any]:
+        return TrainingRange.of_pictures(self._cells.images).as_dict()
 
     def _batch(self, index: Tensor, epoch: int, number: int) -> PlaneBatch:
         inputs, labels = self._inputs[index], self._labels[index]
