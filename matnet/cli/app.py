@@ -21,6 +21,7 @@ VERBS = {
     "drive": ("matnet.cli.drive", "Drive a material along a strain or stress path."),
     "reference": ("matnet.cli.reference", "Drive a cell with all voxels resolved."),
     "verify": ("matnet.cli.verify", "Judge a network by full-field simulation of its cell."),
+    "design": ("matnet.cli.design", "Plane cells with wanted properties."),
     "surrogate": ("matnet.cli.surrogate", "Train and use neural surrogates."),
     "export": ("matnet.cli.export", "Sources and decks for CalculiX, Abaqus, LS-DYNA or C."),
 }

@@ -37,7 +37,13 @@ from offline.surrogates.voigt_reuss.plane_kernels import (
     shrink,
 )
 
-__all__ = ["PlaneStrain", "PlaneStrainSolver", "homogenize_images", "plane_strain_stiffness"]
+__all__ = [
+    "PlaneStrain",
+    "PlaneStrainSolver",
+    "homogenize_images",
+    "pixel_coefficients",
+    "plane_strain_stiffness",
+]
 
 TOL, MAX_ITERATIONS, FEWEST_STEPS = 1e-5, 2000, 5
 PLANE = [0, 1, 3]  # 11 22 12 of the Mandel order
@@ -71,12 +77,16 @@ class PlaneStrain:
     error_estimate : float
         Estimated error of `stiffness` relative to its Frobenius norm.
     converged : bool
+    displacement : (6, n1, n2)
+        Periodic part at the nodes [pixels], component ``3 * i + load``: node (i, j) is the corner
+        of pixel (i, j) nearest the origin. The total strain is the unit strain minus its own.
     """
 
     stiffness: np.ndarray
     iterations: int
     error_estimate: float
     converged: bool
+    displacement: np.ndarray
 
 
 class PlaneStrainSolver:
@@ -100,7 +110,7 @@ class PlaneStrainSolver:
             raise ShapeError(f"shape is {tuple(shape)}, expected two positive numbers.")
         self.shape = (int(shape[0]), int(shape[1]))
         self.phases = _checked_phases(phases)
-        self._coefficients = np.ascontiguousarray(_coefficients(self.phases))
+        self._coefficients = np.ascontiguousarray(pixel_coefficients(self.phases))
         # the harmonic mean, as in `offline.homogenization.fourier`
         mean = np.linalg.inv(np.linalg.inv(self.phases).mean(axis=0))
         symbol = _inverse_symbol(self.shape, mean)
@@ -155,7 +165,11 @@ class PlaneStrainSolver:
         error = float(estimate.current[state.norm > floor].sum())
         error /= area * float(np.linalg.norm(stiffness))
         result = PlaneStrain(
-            stiffness=stiffness, iterations=step, error_estimate=error, converged=converged
+            stiffness=stiffness,
+            iterations=step,
+            error_estimate=error,
+            converged=converged,
+            displacement=state.u,
         )
         if throw and not converged:
             raise ConvergenceError(
@@ -298,7 +312,7 @@ def _checked_phases(phases: Any) -> np.ndarray:
     return np.asarray(0.5 * (c + np.swapaxes(c, 1, 2)))
 
 
-def _coefficients(phases: np.ndarray) -> np.ndarray:
+def pixel_coefficients(phases: np.ndarray) -> np.ndarray:
     r"""Rows (n_phases, 9): stiffness 11 22 33 12 13 23 per unit area, hourglass block 11 22 12.
 
     On the unit square the bilinear mode :math:`u = h\,\xi\eta` (:math:`\xi, \eta = \pm 1`) has the
@@ -321,7 +335,7 @@ def _inverse_symbol(shape: tuple[int, int], stiffness: np.ndarray) -> np.ndarray
     for load in range(2):
         p, q = np.zeros((FIELDS, n1, n2)), np.empty((FIELDS, n1, n2))
         p[LOADS * load, 0, 0] = 1.0
-        apply_stiffness(np.zeros(shape, np.uint8), _coefficients(stiffness[None]), p, q)
+        apply_stiffness(np.zeros(shape, np.uint8), pixel_coefficients(stiffness[None]), p, q)
         response[:, load] = q[::LOADS]
     symbol = np.fft.rfft2(response).real  # the element has a centre of symmetry
     a, b, c = symbol[0, 0], symbol[1, 1], 0.5 * (symbol[0, 1] + symbol[1, 0])

@@ -1,0 +1,1 @@
+"""Inverse design of plane two-phase cells: wanted properties to pictures."""
