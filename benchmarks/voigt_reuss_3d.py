@@ -1,7 +1,8 @@
 """Voigt-Reuss nets in space on a CPU: twins, and what orientation-sensitive descriptors add.
 
 Draws and labels cells (24^3 voxels, four contrasts per image), trains every twin for the same
-time, and judges all on cells of other images. A killed run goes on; finished twins are kept.
+time (on a shared machine better: epochs), and judges all on cells of other images. A killed run
+goes on; finished twins are kept.
 
     OMP_NUM_THREADS=1 nice python benchmarks/voigt_reuss_3d.py --out runs/vr3d --cells 12000
 
@@ -57,7 +58,8 @@ def main() -> None:
         judged = _data("judging", arguments.judged, JUDGING_SEED, arguments, executor)
     training, held = cells.split(0.08, seed=0)
     _say(f"{len(training)} cells to train with, {len(held)} to choose by, {len(judged)} to judge")
-    settings = {key: str(value) for key, value in vars(arguments).items() if key != "twins"}
+    free = ("twins", "workers", "results")
+    settings = {key: str(value) for key, value in vars(arguments).items() if key not in free}
     results = _earlier(arguments.results, settings)
     found = space_estimates(judged)
     for name in arguments.twins:
@@ -107,6 +109,8 @@ def _train(
             _say(f"{name}: epoch {progress.epoch}, mean error {progress.validation:.4f}")
 
     options = cpu_options(arguments.minutes, tensorboard=False)
+    if arguments.epochs is not None:
+        options = cpu_options(epochs=arguments.epochs, tensorboard=False)
     train_space_twin(name, cells, held, folder, options, config, report=report)
 
 
@@ -158,6 +162,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--judged", type=int, default=1600, help="cells to judge by")
     parser.add_argument("--resolution", type=int, default=24, help="voxels per axis")
     parser.add_argument("--minutes", type=float, default=4.0, help="of training per twin")
+    parser.add_argument("--epochs", type=int, help="instead of minutes: equal work, not time")
     parser.add_argument("--network", choices=tuple(NETWORKS), default="small")
     parser.add_argument("--workers", type=int, default=1, help="processes that label")
     parser.add_argument("--twins", nargs="+", choices=tuple(TWINS), default=list(TWINS))
