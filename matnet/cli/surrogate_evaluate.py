@@ -47,6 +47,9 @@ CELLS, PICTURES = 50, 500
     help="Cells predicted at once.  [default: 1]",
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+@click.option(
+    "--symmetrise", is_flag=True, help="Average predictions over the symmetries of each cell."
+)
 @click.option("--no-spectrum", is_flag=True, help="Skip the projection on the lowest modes.")
 @click.option(
     "-o",
@@ -67,6 +70,7 @@ def command(
     nu: float | None,
     batch: int | None,
     device: str,
+    symmetrise: bool,
     no_spectrum: bool,
     out: Path | None,
     force: bool,
@@ -91,6 +95,7 @@ def command(
     plane = plane_network(weights, device)
     if plane is not None:
         given = {"--family": families, "--nu": nu, "--batch": batch, "--no-spectrum": no_spectrum}
+        given["--symmetrise"] = symmetrise
         refuse("plane networks are judged on their own cells", given)
         evaluate_pictures(
             plane,
@@ -115,6 +120,7 @@ def command(
         first=seed,
         nu=nu,
         batch=batch or 1,
+        symmetrise=symmetrise,
         spectrum=not no_spectrum,
     )
     with bars_on_stderr(quiet) as bars:

@@ -51,6 +51,21 @@ def test_evaluation_takes_family_and_resolution_from_the_training(here, capsys):
     assert "holds a report" in capsys.readouterr().err
 
 
+def test_mean_over_the_symmetries_is_judged_when_asked_for(here, capsys):
+    torch.manual_seed(0)
+    config = CGiNSConfig(channels=2, depth=1, frequencies=2, pcg_steps=2, coarse_pcg_steps=1)
+    card = {"kind": "cgins", "config": asdict(config)}
+    weights.save("rough/best", CGiNS(config), card)
+    deltas = []
+    for flags in ([], ["--symmetrise"]):
+        cells = ["--cells", "1", "--family", "tpms", "--resolution", "8"]
+        assert run(["surrogate", "evaluate", "rough", *cells, *flags, "--json"]) == 0
+        found = json.loads(capsys.readouterr().out)
+        assert found["options"]["symmetrise"] == bool(flags)
+        deltas.append(found["statistics"]["delta_soft"]["mean"])
+    assert 0.0 < deltas[1] < 0.999 * deltas[0]
+
+
 def test_evaluation_prints_tables(here, capsys):
     arguments = ["--family", "truss", "--cells", "1", "--seed", "3", "--nu", "0.3", "--no-spectrum"]
     assert run(["surrogate", "evaluate", "run/best.json", *arguments]) == 0
