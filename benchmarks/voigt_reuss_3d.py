@@ -45,6 +45,7 @@ from offline.surrogates.voigt_reuss.space.evaluation import SpaceEvaluation
 from offline.surrogates.voigt_reuss.space.networks import documented, small, voxels
 
 RESULTS = Path(__file__).parent / "results" / "voigt_reuss_3d.json"
+VOXEL_EPOCH = 30  # an epoch of the network of voxels takes about that many of the others
 TRAINING_SEED, JUDGING_SEED = 1, 1000
 NETWORKS = {"small": small, "documented": documented}
 
@@ -98,9 +99,10 @@ def _data(
 def _train(
     name: str, cells: SpaceCells, held: SpaceCells, folder: Path, arguments: argparse.Namespace
 ) -> None:
-    config = NETWORKS[arguments.network]()
+    config, epochs = NETWORKS[arguments.network](), arguments.epochs
     if TWINS[name][1].get("inputs") == "voxels":
         config = voxels(resolution=arguments.resolution)
+        epochs = epochs and max(epochs // VOXEL_EPOCH, 3)
     last = [-1]
 
     def report(progress: Progress) -> None:
@@ -109,8 +111,8 @@ def _train(
             _say(f"{name}: epoch {progress.epoch}, mean error {progress.validation:.4f}")
 
     options = cpu_options(arguments.minutes, tensorboard=False)
-    if arguments.epochs is not None:
-        options = cpu_options(epochs=arguments.epochs, tensorboard=False)
+    if epochs is not None:
+        options = cpu_options(epochs=epochs, tensorboard=False)
     train_space_twin(name, cells, held, folder, options, config, report=report)
 
 
