@@ -82,12 +82,20 @@ def check_folder(folder: Path, force: bool) -> None:
     Raises
     ------
     ParameterError
-        It is a file, its parent is missing, or it holds something and `force` is False.
+        It is a file, its parent is missing or read-only, or it holds something and `force` is
+        False.
     """
     if folder.exists() and not folder.is_dir():
         raise ParameterError(f"{folder}: is a file, expected a folder to write.")
     if not folder.parent.is_dir():
         raise ParameterError(f"{folder}: folder '{folder.parent}' does not exist. Create it first.")
+    try:
+        with tempfile.TemporaryFile(dir=folder.parent):
+            pass
+    except OSError as wrong:
+        raise ParameterError(
+            f"{folder}: cannot write into '{folder.parent}' ({wrong.strerror})."
+        ) from None
     if folder.is_dir() and any(folder.iterdir()) and not force:
         raise ParameterError(
             f"{folder}: is not empty. Choose another folder, or pass --force to replace the "

@@ -148,6 +148,16 @@ def test_designs_are_verified_distinct_and_ranked():
     }
 
 
+def test_designs_have_the_asked_pixels_whatever_the_network_takes():
+    found = design(network(), COUPLING, None, options(count=1, rounds=1, resolution=24)).designs[0]
+    assert found.picture.shape == (24, 24)
+    np.testing.assert_array_equal(raster(found.amplitudes, found.verdict.c0, 24), found.picture)
+    double = raster(found.amplitudes, found.verdict.c0, 48)
+    fine = homogenize_images(double[None], printer_phases(), tol=1e-6)[0]
+    change = np.linalg.norm(fine - found.stiffness) / np.linalg.norm(found.stiffness)
+    assert found.refined_change == pytest.approx(change, rel=0.05)
+
+
 def test_equal_seeds_make_equal_designs():
     first, second = (design(network(), COUPLING, None, options(rounds=2)) for _ in range(2))
     for one, other in zip(first.designs, second.designs, strict=True):
