@@ -83,7 +83,7 @@ def test_polishing_matches_a_tensor_and_keeps_the_limits():
     first = polisher.judge(near, 0.47)
     last = polisher.polish(first, 15)
     assert last.violation == 0.0 and 0.45 <= last.c0 <= 0.55
-    assert last.objective < 0.03 < 0.3 * first.objective
+    assert last.objective < 0.015 < 0.08 < first.objective
     assert polisher.judge(last.amplitudes, last.c0).objective == last.objective
 
 
