@@ -216,7 +216,8 @@ def _markdown(result: Evaluation, record: Mapping[str, str]) -> str:
         f"{data.get('resolution')}^3. delta_C compares the energy form of the prediction, without "
         "soft material, with our solver at tolerance 1e-8 on plain void; residuals and steps are "
         "those of the network's own system, soft material included."
-        + " Predictions are means over the symmetries of each cell." * options.symmetrise,
+        + " Predictions are means over the symmetries of each cell."
+        * options.symmetrise,
         markdown_table(("wanted", "found"), verdicts(result)),
     ]
     for title, columns, rows in tables(result):
