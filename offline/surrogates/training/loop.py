@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 import matnet
-from matnet.errors import ConvergenceError
+from matnet.errors import ConvergenceError, ParameterError
 from offline.surrogates import weights
 from offline.surrogates.training.ahead import ahead
 from offline.surrogates.training.checkpoint import RunState, read_checkpoint, write_checkpoint
@@ -61,7 +61,8 @@ def train(
     Raises
     ------
     ParameterError
-        The folder holds a run with other options, or the device is not there.
+        The folder holds a run with other options or the weights to begin with, or the device is
+        not there.
     FileFormatError
         The checkpoint is damaged, or the weights to begin with are, or do not fit the module.
     ConvergenceError
@@ -70,6 +71,7 @@ def train(
         After SIGINT or SIGTERM, with a checkpoint of the last finished step.
     """
     folder = Path(out)
+    _require_kept(options.start, folder)
     folder.mkdir(parents=True, exist_ok=True)
     with process_group(options.device) as group, Interruption() as interruption:
         if anew and group.first:
@@ -79,6 +81,18 @@ def train(
             return run.to_the_end(interruption, report or (lambda progress: None))
         finally:
             run.close()
+
+
+def _require_kept(start: str | Path | None, folder: Path) -> None:
+    """Weights to begin with must not be among those that the run replaces."""
+    if start is None:
+        return
+    stem = weights.stem_of(start)
+    if stem.name in WEIGHTS and stem.parent.resolve() == folder.resolve():
+        raise ParameterError(
+            f"{start}: the run would replace these weights to begin with. Choose another folder "
+            f"than '{folder}' for it."
+        )
 
 
 def _clear(folder: Path) -> None:

@@ -207,6 +207,34 @@ def test_training_begins_with_the_weights_that_were_named(linear, tmp_path):
         train(linear.LinearTask(), options(epochs=2, start=None), tmp_path / "second")
 
 
+@pytest.mark.parametrize("anew", [False, True], ids=["go on", "anew"])
+def test_run_does_not_replace_the_weights_that_it_begins_with(linear, tmp_path, anew):
+    train(linear.LinearTask(), options(epochs=1), tmp_path / "run")
+    before = weights.load(tmp_path / "run" / "best").card["sha256"]
+    for start in (tmp_path / "run", tmp_path / "run" / "best.json", tmp_path / "run" / "final"):
+        with pytest.raises(ParameterError, match="the run would replace these weights"):
+            train(linear.LinearTask(), options(start=start), tmp_path / "run", anew=anew)
+    assert weights.load(tmp_path / "run" / "best").card["sha256"] == before
+
+
+def test_killed_fine_tuning_ends_with_the_same_weights_bit_for_bit(linear, tmp_path):
+    def fail(call, batch):
+        if call == 11:
+            raise Killed
+        return batch
+
+    train(linear.LinearTask(), options(epochs=1), tmp_path / "first")
+    fine = options(start=tmp_path / "first")
+    whole = train(linear.LinearTask(), fine, tmp_path / "whole")
+    with pytest.raises(Killed):
+        train(linear.LinearTask(before=fail), fine, tmp_path / "cut")
+    resumed = train(linear.LinearTask(), fine, tmp_path / "cut")
+    assert torch.equal(vector(whole.module), vector(resumed.module))
+    train(linear.LinearTask(), options(epochs=2), tmp_path / "first", anew=True)
+    with pytest.raises(ParameterError, match="belongs to a run with start"):
+        train(linear.LinearTask(), fine, tmp_path / "cut")
+
+
 def test_weights_of_another_kind_are_no_beginning(linear, tmp_path):
     weights.save(tmp_path / "other", torch.nn.Linear(4, 1), {"kind": "cgins", "config": {}})
     with pytest.raises(FileFormatError, match="weights of 'cgins', expected 'linear'"):
