@@ -16,7 +16,7 @@ from offline.surrogates.dense.cells import DenseCells
 from offline.surrogates.dense.convolution import conv3, require_network, scaled
 from offline.surrogates.dense.integration import Integration
 
-__all__ = ["CHANNELS", "PHNet", "PHNetConfig", "material_voxels"]
+__all__ = ["CHANNELS", "HALVINGS", "PHNet", "PHNetConfig", "material_voxels"]
 
 CHANNELS = 36  # of the material-voxel tensor
 DOWN, UP = (64, 128, 256), (128, 64, 32)

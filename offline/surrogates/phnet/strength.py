@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from matnet.errors import ParameterError, require_shape
+from matnet.mandel import rotate_stiffness
 from offline.homogenization.fields import gauss_strains, von_mises
 from offline.homogenization.grid import HexGrid
 from offline.rve.rve import Rve
@@ -48,9 +49,8 @@ def voxel_stresses(rve: Rve, stiffnesses: Any, displacement: Any, macro_strain: 
     Parameters
     ----------
     rve : Rve
-        Without orientations.
     stiffnesses : (n_phases, 6, 6)
-        Zeros mean void [stress unit].
+        In the phases' material frames; zeros mean void [stress unit].
     displacement : (6, n1, n2, n3, 3)
         Fluctuations of the six unit strains [length].
     macro_strain : (n, 6)
@@ -58,6 +58,8 @@ def voxel_stresses(rve: Rve, stiffnesses: Any, displacement: Any, macro_strain: 
     """
     c = np.array(stiffnesses, dtype=float)
     require_shape("stiffnesses", c, (rve.n_phases, 6, 6))
+    if rve.orientations is not None:
+        c = rotate_stiffness(c, rve.orientations)
     grid = HexGrid(rve.shape, rve.cell)
     unit = gauss_strains(grid, displacement).mean(2)  # (6 loads, voxels, 6)
     strain = np.einsum("nk,kvi->nvi", np.asarray(macro_strain, dtype=float), unit)

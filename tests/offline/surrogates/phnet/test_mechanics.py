@@ -5,6 +5,7 @@ import pytest
 
 from matnet.elasticity import isotropic
 from matnet.errors import ParameterError
+from matnet.mandel import rotate_stiffness
 from offline.homogenization import SolverOptions, homogenize
 from offline.rve.generators.lattice import truss
 from offline.rve.rve import Rve
@@ -90,3 +91,20 @@ def test_surfaces_stand_side_by_side_on_common_axes():
     again = pyplot.figure()
     assert compare_moduli(pair, again) is again
     pyplot.close(again)
+
+
+def test_stresses_of_oriented_phases_are_those_of_turned_stiffnesses():
+    turn = rotation_z(0.4)
+    c = np.diag([5.0, 2.0, 1.0, 0.7, 0.6, 0.5])
+    phases = np.zeros((2, 2, 2), dtype=np.uint8)
+    u = np.random.default_rng(0).normal(size=(6, 2, 2, 2, 3))
+    oriented = Rve(phases=phases, orientations=turn[None])
+    found = voxel_stresses(oriented, [c], u, np.eye(6))
+    want = voxel_stresses(Rve(phases=phases), [rotate_stiffness(c, turn)], u, np.eye(6))
+    np.testing.assert_allclose(found, want, atol=1e-12)
+    assert np.abs(found - voxel_stresses(Rve(phases=phases), [c], u, np.eye(6))).max() > 0.1
+
+
+def rotation_z(angle):
+    c, s = np.cos(angle), np.sin(angle)
+    return np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]])

@@ -117,3 +117,9 @@ def test_grids_that_cannot_be_halved_are_refused(trained):
     rve = Rve(phases=np.zeros((8, 8, 12), dtype=np.uint8))
     with pytest.raises(ParameterError, match="8 x 8 x 12 voxels are not multiples of 8"):
         predictor.predict([(rve, [isotropic(E=1.0, nu=0.3)])])
+
+
+def test_batches_with_one_voxel_on_the_coarsest_grid_are_refused():
+    data = DataOptions(families=("truss",), resolution=8, cells=2, validation_cells=1, batch=1)
+    with pytest.raises(ParameterError, match="batch is 1 at 8 voxels per axis: the coarsest grid"):
+        ARCHITECTURE.task(data, {})
