@@ -87,6 +87,8 @@ class Family:
         Range of Poisson's ratio.
     fractions : (low, high), optional
         Range of the volume fraction of the solid that is asked for; None where it is not drawn.
+    cubes : bool
+        Whether all cells are cubes.
     """
 
     name: str
@@ -94,6 +96,7 @@ class Family:
     draw: Draw = field(repr=False)
     nu: tuple[float, float] = METAL_NU
     fractions: tuple[float, float] | None = None
+    cubes: bool = True
 
     def sample(self, seed: int, resolution: int) -> Sample:
         """The cell of a seed, a function of its arguments alone.
@@ -305,6 +308,7 @@ FAMILIES = {
             draw=_tubular_gyroid,
             nu=FIXED_NU,
             fractions=TUBULAR_FRACTIONS,
+            cubes=False,
         ),
         Family(
             name="density-lhs",

@@ -20,6 +20,7 @@ __all__ = ["outside"]
 MARGIN = 0.02  # of a volume fraction; poor resolution shifts them
 ISOTROPIC = 1e-6  # relative distance up to which a stiffness counts as isotropic
 NU_TOL = 1e-6
+TILT = 1e-6  # of squared edges and cosines that count as those of a cube
 
 
 def outside(card: Mapping[str, Any], rve: Rve, stiffnesses: Any) -> list[str]:
@@ -41,6 +42,7 @@ def outside(card: Mapping[str, Any], rve: Rve, stiffnesses: Any) -> list[str]:
     if len(solid) > 1:
         reasons.append(f"it has {len(solid)} solid phases (training: 1)")
     if complete:
+        reasons += _shape(families, rve)
         reasons += _fraction(families, rve, solid)
         for i in solid[:1]:
             reasons += _poisson(data, families, c[i])
@@ -52,6 +54,16 @@ def _resolution(data: Mapping[str, Any], rve: Rve) -> list[str]:
     if not isinstance(trained, int) or trained == max(rve.shape):
         return []
     return [f"it has {max(rve.shape)} voxels per axis (training: {trained})"]
+
+
+def _shape(families: Sequence[Family], rve: Rve) -> list[str]:
+    if any(not one.cubes for one in families):
+        return []
+    edges = np.linalg.norm(rve.cell, axis=1)
+    gram = rve.cell @ rve.cell.T / edges.max() ** 2
+    if len(set(rve.shape)) == 1 and np.abs(gram - np.eye(3)).max() <= TILT:
+        return []
+    return ["its cell is no cube (training: cubes)"]
 
 
 def _fraction(families: Sequence[Family], rve: Rve, solid: list[int]) -> list[str]:

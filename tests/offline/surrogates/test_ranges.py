@@ -1,5 +1,7 @@
 """Cells unlike those of a displacement surrogate's training are named by reason."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -8,6 +10,7 @@ from offline.rve import Rve
 from offline.surrogates.families import FAMILIES
 from offline.surrogates.ranges import outside
 
+SHEARED = np.array([[1.0, 0.0, 0.0], [0.1, 1.0, 0.0], [0.0, 0.0, 1.0]])
 CARD = {"data": {"families": ["truss", "tpms"], "resolution": 8, "nu": None}}
 
 
@@ -23,7 +26,7 @@ def stiffness(nu=0.3):
 
 
 def test_cells_of_the_training_are_inside():
-    for name in ("truss", "tpms", "psl", "frame"):
+    for name in ("truss", "tpms", "psl", "frame", "tubular-gyroid"):
         card = {"data": {"families": [name], "resolution": 16}}
         for seed in range(3):
             sample = FAMILIES[name].sample(seed, 16)
@@ -36,6 +39,7 @@ def test_cells_of_the_training_are_inside():
         (block(0.7), stiffness(), "its solid fills 69.9 % (training: 8 to 60 %)"),
         (block(0.03), stiffness(), "its solid fills 2.93 % (training: 8 to 60 %)"),
         (block(0.3, 10), stiffness(), "it has 10 voxels per axis (training: 8)"),
+        (replace(block(0.3), cell=SHEARED), stiffness(), "its cell is no cube (training: cubes)"),
         (block(0.3), stiffness(0.1), "its Poisson's ratio is 0.1 (training: 0.25 to 0.45)"),
         (
             block(0.3),
