@@ -79,8 +79,19 @@ class LabelFreeConfig:
         return LabelFreeCNN(self) if self.net == "displacement" else PooledCNN(self)
 
     def inputs(self, cells: DenseCells) -> Tensor:
-        """What the network sees: densities (B, 1, n1, n2, n3)."""
-        return cells.shares()
+        """What the network sees: densities (B, 1, n1, n2, n3).
+
+        Raises
+        ------
+        ParameterError
+            More than one phase has a stiffness, whatever their names are.
+        """
+        shares = cells.shares()
+        if shares.shape[1] > 1:
+            raise ParameterError(
+                f"the network sees one density, and {shares.shape[1]} phases have a stiffness."
+            )
+        return shares
 
     def misfit(self, rve: Rve) -> str | None:
         """Why the network cannot take a cell, or None if it can."""
