@@ -119,8 +119,7 @@ def _run(
     """Train one model and judge its best weights."""
     folder = a.out / f"{model.name.replace(' ', '-').replace('^', '')}-{seed}"
     texts = {"width": a.width, "loss": model.loss, "references": "16"}
-    if model.start is not None:
-        texts["start"] = str(a.out / f"{model.start}-{seed}" / "final")
+    start = None if model.start is None else a.out / f"{model.start}-{seed}" / "final"
     data = DataOptions(
         families=model.families,
         resolution=a.resolution,
@@ -139,6 +138,7 @@ def _run(
         device="cpu",
         checkpoint_minutes=1.0,
         tensorboard=False,
+        start=start,
     )
     begin = time.process_time()
     trained = train(ARCHITECTURE.task(data, texts), options, folder)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,6 @@ import torch
 from torch import Tensor, nn
 
 from matnet.errors import ParameterError
-from offline.homogenization import SolverOptions, homogenize
 from offline.rve.rve import Rve
 from offline.surrogates.cgins.cell_batch import CellBatch
 from offline.surrogates.cgins.config import CGiNSConfig
@@ -21,13 +19,12 @@ from offline.surrogates.cgins.network import CGiNS
 from offline.surrogates.cgins.predict import KIND, misfit, residuals
 from offline.surrogates.cgins.predictor import CGiNSPredictor
 from offline.surrogates.families import Sample
+from offline.surrogates.references import References
 from offline.surrogates.registry import Architecture
 from offline.surrogates.stream import CellStream, DataOptions
 from offline.surrogates.training import TrainOptions
 
 __all__ = ["ARCHITECTURE", "CGiNSLoss", "CGiNSTask"]
-
-REFERENCE_TOL = 1e-5  # of the references' C^H: far below the errors that are measured
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +84,7 @@ class CGiNSTask:
         self.data, self.config, self.settings = data, config, loss
         self.training = CellStream(data)
         self.validation = CellStream(data, "validation")
+        self.references = References(self.validation, loss.references)
 
     def module(self) -> nn.Module:
         """A fresh network."""
@@ -129,12 +127,7 @@ class CGiNSTask:
             residual += residuals(cells, u).mean(1).tolist()
             effective.append(cells.operator.effective(u).double().cpu().numpy())
         result = {"validation": float(np.mean(energies)), "residual": float(np.mean(residual))}
-        if len(self._references):
-            found = np.concatenate(effective)[: len(self._references)]
-            gap = np.linalg.norm(found - self._references, axis=(1, 2))
-            delta = gap / np.linalg.norm(self._references, axis=(1, 2))
-            result |= {"delta": float(delta.mean()), "delta_worst": float(delta.max())}
-        return result
+        return result | self.references.errors(np.concatenate(effective))
 
     def card(self) -> dict[str, Any]:
         """See `TrainingTask`."""
@@ -144,18 +137,6 @@ class CGiNSTask:
             "loss": asdict(self.settings),
             "data": self.data.card(),
         }
-
-    @cached_property
-    def _references(self) -> np.ndarray:
-        """C^H (n, 6, 6) of the first validation cells by the project's own solver."""
-        options = SolverOptions(tol=REFERENCE_TOL)
-        samples = (s for batch in self.validation.all_in_order() for s in batch)
-        count = min(self.settings.references, self.data.validation_cells)
-        found = [
-            homogenize(sample.rve, sample.stiffnesses, options).stiffness
-            for sample, _ in zip(samples, range(count), strict=False)
-        ]
-        return np.reshape(found, (-1, 6, 6))
 
 
 ARCHITECTURE = Architecture(

@@ -4,25 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from functools import cached_property
-from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from matnet.errors import ParameterError
-from offline.homogenization import SolverOptions, homogenize
 from offline.rve.rve import Rve
-from offline.surrogates import weights
 from offline.surrogates.dense.cells import DenseCells
 from offline.surrogates.families import Sample, family
+from offline.surrogates.references import References
 from offline.surrogates.stream import CellStream, DataOptions
 
 __all__ = ["DenseBatch", "DenseConfig", "DenseTask", "LossSettings"]
 
-REFERENCE_TOL = 1e-5  # of the references' C^H: far below the errors that are measured
 LOGARITHM_FLOOR = 1e-6  # of the Voigt mean; rounding only, the energies are positive
 
 
@@ -57,8 +52,6 @@ class LossSettings:
     ----------
     relative : bool
         Sum logarithms of energies, so that soft cells count as much as stiff ones.
-    start : str, optional
-        Weights to begin from instead of random ones: fine-tuning. Path without suffix.
     references : int
         Validation cells whose C^H is computed by the solver, once.
 
@@ -69,7 +62,6 @@ class LossSettings:
     """
 
     relative: bool = False
-    start: str | None = None
     references: int = 32
 
     def __post_init__(self) -> None:
@@ -111,6 +103,7 @@ class DenseTask:
         self.data, self.config, self.settings = data, config, settings
         self.training = CellStream(data)
         self.validation = CellStream(data, "validation")
+        self.references = References(self.validation, settings.references)
         for name in data.families:
             reason = config.misfit(family(name).sample(0, data.resolution).rve)
             if reason is not None:
@@ -119,17 +112,8 @@ class DenseTask:
                 )
 
     def module(self) -> nn.Module:
-        """A fresh network, or one with the weights to start from.
-
-        Raises
-        ------
-        FileFormatError
-            Weights to start from are missing, damaged, or of another network.
-        """
-        module = self.config.module()
-        if self.settings.start is not None:
-            weights.fill(module, weights.load(Path(self.settings.start), kind=self.kind))
-        return module
+        """A fresh network."""
+        return self.config.module()
 
     def steps(self, world: int) -> int:
         """See `TrainingTask`."""
@@ -181,15 +165,7 @@ class DenseTask:
             "validation": float(torch.cat(energies).mean()),
             "residual": float(torch.cat(residual).mean()),
         }
-        return found | self.errors(torch.cat(effective).cpu().numpy())
-
-    def errors(self, stiffness: np.ndarray) -> dict[str, float]:
-        """Errors of C^H (n, 6, 6) of the validation cells against the references."""
-        if not len(self.references):
-            return {}
-        gap = np.linalg.norm(stiffness[: len(self.references)] - self.references, axis=(1, 2))
-        delta = gap / np.linalg.norm(self.references, axis=(1, 2))
-        return {"delta": float(delta.mean()), "delta_worst": float(delta.max())}
+        return found | self.references.errors(torch.cat(effective).cpu().numpy())
 
     def card(self) -> dict[str, Any]:
         """See `TrainingTask`."""
@@ -199,18 +175,6 @@ class DenseTask:
             "loss": asdict(self.settings),
             "data": self.data.card(),
         }
-
-    @cached_property
-    def references(self) -> np.ndarray:
-        """C^H (n, 6, 6) of the first validation cells by the project's own solver."""
-        options = SolverOptions(tol=REFERENCE_TOL)
-        samples = (s for batch in self.validation.all_in_order() for s in batch)
-        count = min(self.settings.references, self.data.validation_cells)
-        found = [
-            homogenize(sample.rve, sample.stiffnesses, options).stiffness
-            for sample, _ in zip(samples, range(count), strict=False)
-        ]
-        return np.reshape(found, (-1, 6, 6))
 
 
 def relative_residuals(cells: DenseCells, u: Tensor) -> Tensor:

@@ -110,7 +110,7 @@ class LabelFreeTask(DenseTask):
         device = next(module.parameters()).device
         batches = self.validation.all_in_order()
         found = torch.cat([module(self.unlabelled(batch, device).inputs) for batch in batches])
-        errors = self.errors(found.double().cpu().numpy())
+        errors = self.references.errors(found.double().cpu().numpy())
         return {"validation": errors["delta"], **errors}
 
     def _label(self, sample: Sample, cells: DenseCells, b: int) -> np.ndarray:
