@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from matnet.cli.console import json_option, print_json, print_table, quiet_option
 from matnet.cli.console import progress as bars_on_stderr
 from matnet.cli.origin import origin
-from matnet.cli.surrogate_pictures import evaluate_pictures, plane_network, refuse
+from matnet.cli.surrogate_pictures import evaluate_pictures, refuse, stiffness_network
+from matnet.cli.surrogate_space import evaluate_space
 
-CELLS, PICTURES = 50, 500
+CELLS, PICTURES, IN_SPACE = 50, 500, 200
 
 
 @click.command("evaluate")
@@ -31,7 +33,7 @@ CELLS, PICTURES = 50, 500
 @click.option(
     "--cells",
     type=click.IntRange(min=1),
-    help="How many.  [default: 50; plane pictures: 500]",
+    help="How many.  [default: 50; voigt-reuss: 500; voigt-reuss-3d: 200]",
 )
 @click.option(
     "--seed",
@@ -80,9 +82,9 @@ def command(
     """Judge WEIGHTS, a file, the folder of a training or a shipped kind, on unseen cells.
 
     Errors of C^H against our own solver (tolerance 1e-8), residuals, and what the prediction saves
-    as a start for conjugate gradients with the Jacobi preconditioner. Of networks of plane
-    pictures (voigt-reuss): errors, counted violations of the bounds, and whether the uncertainty
-    ranks the errors, beside Hill's mean and Mori-Tanaka's estimate.
+    as a start for conjugate gradients with the Jacobi preconditioner. Of Voigt-Reuss nets: errors,
+    counted violations of the bounds, and whether the uncertainty ranks the errors, beside Hill's
+    mean and Mori-Tanaka's estimate (in space: the isotropic projection of the truth).
     """
     from offline.surrogates.evaluation import (
         EvaluationOptions,
@@ -91,23 +93,19 @@ def command(
         write_report,
     )
     from offline.surrogates.evaluation.report import check_folder, tables, verdicts
+    from offline.surrogates.voigt_reuss.surrogate import PlaneSurrogate
 
-    plane = plane_network(weights, device)
-    if plane is not None:
+    net = stiffness_network(weights, device)
+    if net is not None:
         given = {"--family": families, "--nu": nu, "--batch": batch, "--no-spectrum": no_spectrum}
         given["--symmetrise"] = symmetrise
-        refuse("plane networks are judged on their own cells", given)
-        evaluate_pictures(
-            plane,
-            weights.stem,
-            cells=cells or PICTURES,
-            seed=seed,
-            resolution=resolution,
-            out=out,
-            force=force,
-            as_json=as_json,
-            quiet=quiet,
-        )
+        refuse("Voigt-Reuss nets are judged on their own cells", given)
+        shared: dict[str, Any] = {"seed": seed, "resolution": resolution, "out": out}
+        shared |= {"force": force, "as_json": as_json, "quiet": quiet}
+        if isinstance(net, PlaneSurrogate):
+            evaluate_pictures(net, weights.stem, cells=cells or PICTURES, **shared)
+        else:
+            evaluate_space(net, weights.stem, cells=cells or IN_SPACE, **shared)
         return
     if out is not None:
         check_folder(out, force=force)

@@ -18,15 +18,16 @@ from matnet.errors import FileFormatError, ParameterError
 
 if TYPE_CHECKING:
     from offline.surrogates.voigt_reuss.judge import PlaneJudgement
+    from offline.surrogates.voigt_reuss.space import SpaceSurrogate
     from offline.surrogates.voigt_reuss.surrogate import PlaneSurrogate
 
 __all__ = [
     "evaluate_pictures",
-    "plane_network",
     "predict_picture",
     "print_outside",
     "read_picture",
     "refuse",
+    "stiffness_network",
 ]
 
 ORDER = ("11", "22", "12")
@@ -35,7 +36,7 @@ REPORT = ("evaluation.json", "sweep.png", "spread.png")
 SCALE_TOL = 1e-6  # relative difference between given phases and a multiple of the network's
 
 
-def plane_network(path: Path, device: str) -> PlaneSurrogate | None:
+def stiffness_network(path: Path, device: str) -> PlaneSurrogate | SpaceSurrogate | None:
     """The network, or None if the weights are of a surrogate that predicts displacements."""
     from offline.homogenization.options import require_device
     from offline.surrogates import weights
@@ -44,17 +45,17 @@ def plane_network(path: Path, device: str) -> PlaneSurrogate | None:
     stem = weights.stem_of(path)
     kind = str(weights.load(stem).card.get("kind"))
     try:
-        pictures = architecture_of(kind).pictures
+        find = architecture_of(kind).stiffness
     except ParameterError as unknown:
         raise FileFormatError(f"{stem}.json: {unknown}") from None
-    if pictures is None:
+    if find is None:
         return None
     if device == "auto":
         import torch
 
         device = "cuda" if torch.cuda.is_available() else "cpu"
     require_device(device)
-    return pictures(stem, device)
+    return find(stem, device)
 
 
 def refuse(reason: str, options: dict[str, Any]) -> None:

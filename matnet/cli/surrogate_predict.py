@@ -23,11 +23,12 @@ from matnet.cli.homogenize import moduli, print_worst
 from matnet.cli.origin import origin
 from matnet.cli.rve_hints import hint_options, reading_hints
 from matnet.cli.surrogate_pictures import (
-    plane_network,
     predict_picture,
     print_outside,
     refuse,
+    stiffness_network,
 )
+from matnet.cli.surrogate_space import predict_space
 from matnet.cli.worst_stress import worst_stress_of, worst_stress_option
 from matnet.errors import ParameterError
 from matnet.mandel import COMPONENTS
@@ -83,22 +84,23 @@ def command(
 
     WEIGHTS are a file, the folder of a training, or a shipped kind such as voigt-reuss-2d.
     Displacement networks give an upper bound in energy form; its residual says how far from
-    equilibrium it is. For a given tolerance take `matnet homogenize --engine cgins`. Networks of
-    plane pictures give a tensor between Voigt's and Reuss's bound with its uncertainty. Both say
-    when the cell is unlike those of the training.
+    equilibrium it is. For a given tolerance take `matnet homogenize --engine cgins`. Voigt-Reuss
+    nets of plane pictures or cells in space give a tensor between the two bounds with its
+    uncertainty. All say when the cell is unlike those of the training.
     """
     from offline.homogenization.fields_file import check_fields_path, write_fields
     from offline.rve import read
     from offline.surrogates import ranges
     from offline.surrogates.evaluation import load_predictor
+    from offline.surrogates.voigt_reuss.surrogate import PlaneSurrogate
 
-    plane = plane_network(weights, device)
-    if plane is not None:
-        refuse(
-            "a plane network has no fields", {"--fields": fields_path, "--worst-stress": worst_path}
-        )
+    net = stiffness_network(weights, device)
+    if net is not None:
+        fields = {"--fields": fields_path, "--worst-stress": worst_path}
+        refuse("this network predicts no fields", fields)
+    if isinstance(net, PlaneSurrogate):
         predict_picture(
-            plane,
+            net,
             weights.stem,
             rve_path,
             phases_path,
@@ -111,6 +113,19 @@ def command(
         )
         return
     refuse("is for plane networks", {"--swap": swap})
+    if net is not None:
+        predict_space(
+            net,
+            weights.stem,
+            rve_path,
+            phases_path,
+            reading_hints(hints),
+            out=out,
+            force=force,
+            as_json=as_json,
+            weights=weights,
+        )
+        return
     if phases_path is None:
         raise ParameterError(
             "--phases is missing: the stiffness of each phase, see docs/phases.md."

@@ -31,24 +31,24 @@ DEFAULT_FAMILIES = ("mixed",)
     "families",
     multiple=True,
     help="truss, tpms, psl, mixed, frame, tubular-gyroid, density-lhs or density-plhs. May be "
-    "repeated: cells alternate. voigt-reuss makes its own plane cells.  [default: mixed]",
+    "repeated: cells alternate. Voigt-Reuss nets make their own cells.  [default: mixed]",
 )
 @click.option(
     "--resolution",
     type=click.IntRange(4, 1024),
-    help="Voxels or pixels per axis.  [default: 32; voigt-reuss: 64]",
+    help="Voxels or pixels per axis.  [default: 32; voigt-reuss: 64; voigt-reuss-3d: 24]",
 )
 @click.option(
     "--cells",
     type=click.IntRange(min=1),
     help="Training cells, each seen once per epoch. The documents use 30 000 to 78 000, of plane "
-    "cells 219 378.  [default: 2000; voigt-reuss: 17 408]",
+    "cells 219 378.  [default: 2000; voigt-reuss: 17 408; voigt-reuss-3d: 12 000]",
 )
 @click.option(
     "--validation-cells",
     type=click.IntRange(min=1),
     help="Cells that training never sees, for the choice of the best weights.  [default: 64; "
-    "voigt-reuss: 512]",
+    "Voigt-Reuss nets: 512]",
 )
 @click.option("--nu", type=float, help="One Poisson's ratio for all. Default: the family's range.")
 @click.option(
@@ -117,10 +117,10 @@ def command(
     quiet: bool,
     **recipe: Any,
 ) -> None:
-    """Train ARCHITECTURE (cgins, phnet, label-free or voigt-reuss) on a family of cells.
+    """Train ARCHITECTURE (cgins, phnet, label-free, voigt-reuss, voigt-reuss-3d).
 
     Options without a default have one that belongs to the architecture. Cells are made on the way,
-    nothing is kept on disk; the labelled plane cells of voigt-reuss stay in the folder. Interrupt
+    nothing is kept on disk; the labelled cells of Voigt-Reuss nets stay in the folder. Interrupt
     it at any time: the same command resumes. Several GPUs or processes:
     torchrun --nproc-per-node N -m matnet surrogate train ...
     """

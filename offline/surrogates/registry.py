@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from offline.surrogates.evaluation.predictor import Predictor
     from offline.surrogates.stream import DataOptions
     from offline.surrogates.training import TrainingTask, TrainOptions
+    from offline.surrogates.voigt_reuss.space import SpaceSurrogate
     from offline.surrogates.voigt_reuss.surrogate import PlaneSurrogate
 
 __all__ = [
@@ -38,6 +39,7 @@ ARCHITECTURES = {
     "label-free": "offline.surrogates.label_free.task",
     "phnet": "offline.surrogates.phnet.task",
     "voigt-reuss": "offline.surrogates.voigt_reuss.architecture",
+    "voigt-reuss-3d": "offline.surrogates.voigt_reuss.space.architecture",
 }
 KINDS = {"voigt-reuss-2d": "voigt-reuss"}  # kinds of weights that are not named as the architecture
 
@@ -65,8 +67,8 @@ class Architecture:
     predictor : callable, optional
         ``predictor(stem, device)`` loads weights for `offline.surrogates.evaluation`; None for an
         architecture that predicts no displacements.
-    pictures : callable, optional
-        ``pictures(stem, device)`` loads weights that predict the stiffness of plane pictures.
+    stiffness : callable, optional
+        ``stiffness(stem, device)`` loads weights that predict the stiffness itself.
     data : mapping
         Defaults of data options (resolution, cells, validation_cells) that are its own.
     own_cells : bool
@@ -82,7 +84,7 @@ class Architecture:
     batch: int
     make_task: Callable[..., TrainingTask]
     predictor: Callable[[Path, str], Predictor] | None = None
-    pictures: Callable[[Path, str], PlaneSurrogate] | None = None
+    stiffness: Callable[[Path, str], PlaneSurrogate | SpaceSurrogate] | None = None
     data: Mapping[str, int] = field(default_factory=dict)
     own_cells: bool = False
 

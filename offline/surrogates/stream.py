@@ -14,6 +14,7 @@ import weakref
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,7 +24,7 @@ from matnet.errors import ParameterError
 from offline.rve.rve import Rve
 from offline.surrogates.families import Sample, family
 
-__all__ = ["SPLITS", "CellStream", "DataOptions", "split_seeds"]
+__all__ = ["SPLITS", "CellStream", "DataOptions", "processes", "split_seeds"]
 
 SPLITS = ("training", "validation", "test")
 SPLIT_SIZE = 10**9  # seeds per split
@@ -115,6 +116,13 @@ class DataOptions:
             "nu": self.nu,
             "seed": self.seed,
         }
+
+
+def processes(workers: int) -> AbstractContextManager[ProcessPoolExecutor | None]:
+    """An executor with that many processes, or None for 0."""
+    # spawned: a forked copy of a process that has used threads may hang
+    spawn = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(workers, mp_context=spawn) if workers else nullcontext()
 
 
 class CellStream:

@@ -74,7 +74,7 @@ def test_evaluation_counts_violations_beside_the_estimates(here, capsys):
     assert run([*arguments, "-o", "report"]) == 2
     assert "holds a report" in capsys.readouterr().err
     assert run([*arguments, "--family", "truss"]) == 2
-    assert "--family: plane networks are judged on their own cells" in capsys.readouterr().err
+    assert "--family: Voigt-Reuss nets are judged on their own cells" in capsys.readouterr().err
 
 
 def test_prediction_of_any_file_is_that_of_the_picture(here, capsys):
@@ -152,7 +152,7 @@ def test_phases_may_be_a_multiple_of_the_networks(here, capsys):
         ),
         (
             ["predict", "voigt-reuss", "--image", "long.npz", "--fields", "u.vti"],
-            "--fields: a plane network has no fields. Leave it out.",
+            "--fields: this network predicts no fields. Leave it out.",
         ),
     ],
 )

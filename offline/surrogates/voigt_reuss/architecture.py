@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import nullcontext
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 
 from matnet.errors import ParameterError
 from offline.surrogates.registry import Architecture
-from offline.surrogates.stream import DataOptions
+from offline.surrogates.stream import DataOptions, processes
 from offline.surrogates.voigt_reuss.cells import LabelledCells, kept_cells
 from offline.surrogates.voigt_reuss.compare import BATCH, TWINS, cpu_options, twin_config
 from offline.surrogates.voigt_reuss.networks import NetConfig, documented, small
@@ -125,13 +122,7 @@ def _cells(
     progress: Callable[[int, int], None] | None,
 ) -> LabelledCells:
     path.parent.mkdir(parents=True, exist_ok=True)
-    # spawned: a forked copy of a process that has used threads may hang
-    several = (
-        ProcessPoolExecutor(data.workers, mp_context=get_context("spawn"))
-        if data.workers
-        else nullcontext()
-    )
-    with several as executor:
+    with processes(data.workers) as executor:
         return kept_cells(
             path,
             n,
@@ -150,7 +141,7 @@ ARCHITECTURE = Architecture(
     recipe=dataclasses.replace(cpu_options(), device="auto"),
     batch=BATCH,
     make_task=make_task,
-    pictures=load_pictures,
+    stiffness=load_pictures,
     data={"resolution": 64, "cells": 17_408, "validation_cells": 512},
     own_cells=True,
 )

@@ -7,12 +7,13 @@ import os
 import shutil
 import time
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -29,6 +30,7 @@ __all__ = [
     "LabelledCells",
     "draw_cells",
     "generate_2d",
+    "kept",
     "kept_cells",
     "load_cells",
     "printer_phases",
@@ -36,6 +38,7 @@ __all__ = [
 ]
 
 MODE_SETS = (3, 5, 7, 9, 11)
+T = TypeVar("T")
 THRESHOLDS = 25  # equally spaced within (0, 1)
 FRACTION_LIMITS = (0.01, 0.99)  # of phase 0; cells beyond are dropped
 DOCUMENTED_CELLS = 219_378  # with per_field = 25
@@ -226,30 +229,32 @@ def kept_cells(
     executor: Executor | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> LabelledCells:
-    """What `generate_2d` makes, from the file `path` if it holds just these cells.
+    """What `generate_2d` makes, from the file `path` if it holds just these cells."""
+    wanted: dict[str, Any] = {"n": n, "seed": seed, "resolution": resolution}
+    wanted["per_field"] = per_field
+    make = partial(generate_2d, **wanted, path=path, executor=executor, progress=progress)
+    return kept(path, wanted, make, load_cells)
 
-    Processes of a distributed run (``RANK``) but the first wait for its file.
+
+def kept(
+    path: str | Path, wanted: Mapping[str, Any], make: Callable[[], T], load: Callable[[Path], T]
+) -> T:
+    """What `load` reads from the file `path` if a note beside it says it is what is `wanted`.
+
+    Otherwise `make` writes the file first. Processes of a distributed run (``RANK``) but the first
+    wait for it.
     """
     note = Path(path).with_suffix(".json")
-    wanted = {"n": n, "seed": seed, "resolution": resolution, "per_field": per_field}
     waits = int(os.environ.get("RANK", "0")) > 0
     while not (Path(path).exists() and _noted(note) == wanted):
         if not waits:
             note.unlink(missing_ok=True)
-            found = generate_2d(
-                n,
-                seed,
-                resolution=resolution,
-                per_field=per_field,
-                path=path,
-                executor=executor,
-                progress=progress,
-            )
+            found = make()
             with whole_file(note) as beside:
-                beside.write_text(json.dumps(wanted) + "\n", encoding="utf-8")
+                beside.write_text(json.dumps(dict(wanted)) + "\n", encoding="utf-8")
             return found
         time.sleep(1.0)
-    return load_cells(path)
+    return load(Path(path))
 
 
 def _noted(note: Path) -> Any:

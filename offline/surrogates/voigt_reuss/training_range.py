@@ -18,7 +18,7 @@ before it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,7 +41,6 @@ DESCRIPTORS = (
     "share of the contrast without point symmetry",
     "share of grey at the network's resolution",
 )
-SIZE = len(DESCRIPTORS)
 MARGIN = 0.02  # of the width of an interval, beyond it
 LEAST = 0.02  # room where nothing varies; all such numbers are shares
 REPRESENTATIVES = 512
@@ -71,10 +70,13 @@ def describe(pictures: Any) -> np.ndarray:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class TrainingRange:
-    """Intervals and representatives of the `DESCRIPTORS` of training cells.
+    """Intervals and representatives of the descriptors of training cells.
+
+    Of pictures these are the eleven `DESCRIPTORS`; a network in space has others (`of`).
 
     Attributes
     ----------
+    names : (11,) str
     low, high : (11,)
     scale : (11,)
         Standard deviations; 0 for numbers that do not vary, which then do not count as distance.
@@ -84,6 +86,7 @@ class TrainingRange:
         Largest distance from the nearest of them [standard deviations].
     """
 
+    names: tuple[str, ...] = DESCRIPTORS
     low: np.ndarray
     high: np.ndarray
     scale: np.ndarray
@@ -93,7 +96,12 @@ class TrainingRange:
     @classmethod
     def of_pictures(cls, pictures: Any) -> TrainingRange:
         """The range of square pictures (n, s, s)."""
-        found = _rounded(describe(pictures))
+        return cls.of(describe(pictures), DESCRIPTORS)
+
+    @classmethod
+    def of(cls, described: np.ndarray, names: Sequence[str]) -> TrainingRange:
+        """The range of cells with these descriptors (n, k)."""
+        found = _rounded(described)
         low, high = found.min(axis=0), found.max(axis=0)
         scale = _rounded(np.where(high > low, found.std(axis=0), 0.0))
         # representatives from every other cell, the limit from those between: a cell is at no
@@ -104,7 +112,8 @@ class TrainingRange:
             chosen.append(int(nearest.argmax()))
             nearest = np.minimum(nearest, _distance(points, points[chosen[-1:]]))
         limit = float(_rounded(np.quantile(_distance(others, points[chosen]), KEPT)))
-        return cls(low=low, high=high, scale=scale, cells=found[::2][chosen], limit=limit)
+        cells = found[::2][chosen]
+        return cls(names=tuple(names), low=low, high=high, scale=scale, cells=cells, limit=limit)
 
     def distance(self, described: np.ndarray) -> np.ndarray:
         """Standard deviations (n,) between descriptors (n, 11) and the nearest representative."""
@@ -113,7 +122,10 @@ class TrainingRange:
 
     def outside(self, pictures: Any) -> list[str | None]:
         """Why each of some square pictures (n, s, s) is outside, or None where it is not."""
-        found = describe(pictures)
+        return self.reasons(describe(pictures))
+
+    def reasons(self, found: np.ndarray) -> list[str | None]:
+        """The same for descriptors (n, 11)."""
         width = self.high - self.low
         room = np.where(width > 0.0, MARGIN * width, LEAST)
         beyond = (found < self.low - room) | (found > self.high + room)
@@ -125,7 +137,7 @@ class TrainingRange:
     def as_dict(self) -> dict[str, Any]:
         """For a weights card."""
         return {
-            "descriptors": list(DESCRIPTORS),
+            "descriptors": list(self.names),
             "low": self.low.tolist(),
             "high": self.high.tolist(),
             "scale": self.scale.tolist(),
@@ -134,8 +146,10 @@ class TrainingRange:
         }
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> TrainingRange:
-        """What `as_dict` wrote.
+    def from_dict(
+        cls, values: Mapping[str, Any], names: Sequence[str] = DESCRIPTORS
+    ) -> TrainingRange:
+        """What `as_dict` wrote of these descriptors.
 
         Raises
         ------
@@ -143,13 +157,15 @@ class TrainingRange:
             An entry is missing, or of another size or kind.
         """
         try:
-            if list(values["descriptors"]) != list(DESCRIPTORS):
+            if list(values["descriptors"]) != list(names):
                 raise ValueError("other descriptors")
+            size = len(names)
             return cls(
-                low=np.array(values["low"], dtype=float).reshape(SIZE),
-                high=np.array(values["high"], dtype=float).reshape(SIZE),
-                scale=np.array(values["scale"], dtype=float).reshape(SIZE),
-                cells=np.array(values["cells"], dtype=float).reshape(-1, SIZE),
+                names=tuple(names),
+                low=np.array(values["low"], dtype=float).reshape(size),
+                high=np.array(values["high"], dtype=float).reshape(size),
+                scale=np.array(values["scale"], dtype=float).reshape(size),
+                cells=np.array(values["cells"], dtype=float).reshape(-1, size),
                 limit=float(values["limit"]),
             )
         except (KeyError, TypeError, ValueError) as error:
@@ -160,7 +176,7 @@ class TrainingRange:
     def _reason(self, row: np.ndarray, flags: np.ndarray, distance: float) -> str | None:
         intervals = [_interval(a, b) for a, b in zip(self.low, self.high, strict=True)]
         facts = [
-            f"its {DESCRIPTORS[i]} is {row[i]:.3g} (training: {intervals[i]})"
+            f"its {self.names[i]} is {row[i]:.3g} (training: {intervals[i]})"
             for i in np.flatnonzero(flags)
         ]
         if not facts and distance > self.limit:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,10 @@ from torch import Tensor, nn
 from matnet.errors import ParameterError
 from offline.morphology import CUBE
 from offline.surrogates.voigt_reuss.space.cells import SpaceCells
-from offline.surrogates.voigt_reuss.space.networks import SpaceConfig, standardisation
+from offline.surrogates.voigt_reuss.space.networks import SpaceConfig, SpaceNet, standardisation
 from offline.surrogates.voigt_reuss.space.outputs import SpaceOutput
 from offline.surrogates.voigt_reuss.space.phases import swapped_contrasts
+from offline.surrogates.voigt_reuss.space.seen import range_of_images
 from offline.surrogates.voigt_reuss.space.surrogate import SpaceSurrogate
 from offline.surrogates.voigt_reuss.space.symmetry import (
     swap_descriptors,
@@ -54,6 +56,10 @@ class SpaceTask:
     augment : bool
     seed : int
         Of orders, symmetries and shifts.
+    members : int
+        Networks of a deep ensemble, trained side by side: equal batches, different starts.
+    data : mapping, optional
+        How the cells were made, for the card.
     """
 
     def __init__(
@@ -66,6 +72,8 @@ class SpaceTask:
         batch: int = 256,
         augment: bool = True,
         seed: int = 0,
+        members: int = 1,
+        data: Mapping[str, Any] | None = None,
     ) -> None:
         if config.inputs == "voxels" and cells.resolution != config.resolution:
             raise ParameterError(
@@ -75,7 +83,9 @@ class SpaceTask:
         if batch < 2:
             raise ParameterError(f"batch is {batch}, expected at least 2 (batch norm).")
         self.config, self.output, self.batch = config, output, batch
-        self.augment, self.seed = augment, seed
+        self.augment, self.seed, self.members = augment, seed, members
+        self.data = {} if data is None else {"data": dict(data)}
+        self._descriptors = cells.descriptors
         self.n_cells, self.validation = len(cells), validation
         described = config.inputs == "descriptors"
         self._scaling = standardisation(cells.descriptors) if described else None
@@ -90,11 +100,13 @@ class SpaceTask:
 
     def module(self) -> nn.Module:
         """A fresh `SpaceSurrogate`, its inputs standardised by the training cells."""
-        surrogate = SpaceSurrogate(self.config, self.output)
+        surrogate = SpaceSurrogate(self.config, self.output, self.members)
         if self._scaling is not None:
-            mean, scale = self._scaling
-            surrogate.net.mean.copy_(torch.tensor(mean))
-            surrogate.net.scale.copy_(torch.tensor(scale))
+            mean, scale = map(torch.tensor, self._scaling)
+            for net in (surrogate.net, *surrogate.others):
+                assert isinstance(net, SpaceNet)
+                net.mean.copy_(mean)
+                net.scale.copy_(scale)
         return surrogate
 
     def steps(self, world: int) -> int:
@@ -126,7 +138,8 @@ class SpaceTask:
         """The output layer's loss."""
         raw = module(batch.inputs, batch.ratios, batch.fraction)
         with torch.autocast(raw.device.type, enabled=False):
-            return {"loss": self._layer.to(raw.device).loss(raw.float(), batch.labels)}
+            labels = batch.labels.repeat(self.members, 1, 1)
+            return {"loss": self._layer.to(raw.device).loss(raw.float(), labels)}
 
     def validate(self, module: nn.Module) -> dict[str, float]:
         """Errors on the validation cells, one pass each; the mean error decides."""
@@ -137,12 +150,22 @@ class SpaceTask:
     def card(self) -> dict[str, Any]:
         """Network, data and batches."""
         return {
-            **SpaceSurrogate(self.config, self.output).card(),
+            **self._network_card,
+            **self.data,
             "cells": self.n_cells,
             "batch": self.batch,
             "augment": self.augment,
             "data_seed": self.seed,
+            "range": self._range,
         }
+
+    @cached_property
+    def _network_card(self) -> dict[str, Any]:
+        return SpaceSurrogate(self.config, self.output, self.members).card()
+
+    @cached_property
+    def _range(self) -> dict[str, Any]:
+        return range_of_images(self._descriptors).as_dict()
 
     def _batch(self, index: Tensor, epoch: int, number: int) -> SpaceBatch:
         inputs, labels = self._inputs[self._image[index]], self._labels[index]
