@@ -327,7 +327,7 @@ def optimise(
         history.append(value.compliance)
         if tried and value.share <= FRACTION + SLACK and value.compliance < best:
             best, found = value.compliance, Found(x, claimed.compliance, history)
-        x = method.step(x, value, scale, MOVE * max(1.0 - number / steps, SLOWEST))
+        x = method.step(x, value, scale, MOVE * max(1.0 - (number / steps) ** 2, SLOWEST))
     return found
 
 
@@ -397,7 +397,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     """Optimise, verify, draw."""
     given = common.options("graded_beam", __doc__, arguments)
     torch.set_num_threads(1)
-    n, m, steps = (12, 6, 20) if given.quick else (18, 9, 40)
+    n, m, steps = (12, 6, 30) if given.quick else (18, 9, 40)
     beam, cells, weights = Beam(n, m), Cells(load_surrogate()), cone(n, m)
     single = best_repeated(beam, cells, 20)
     start = np.repeat(single, n * m, axis=0)
