@@ -9,7 +9,11 @@ from pathlib import Path
 from matnet.errors import ParameterError
 from offline.surrogates.training import Progress, TrainOptions, train
 from offline.surrogates.voigt_reuss.cells import LabelledCells
-from offline.surrogates.voigt_reuss.estimates import hill_plane, mori_tanaka_plane
+from offline.surrogates.voigt_reuss.estimates import (
+    hashin_shtrikman_plane,
+    hill_plane,
+    mori_tanaka_plane,
+)
 from offline.surrogates.voigt_reuss.networks import NetConfig, small
 from offline.surrogates.voigt_reuss.surrogate import Evaluation, PlaneSurrogate, load_surrogate
 from offline.surrogates.voigt_reuss.task import PlaneTask
@@ -74,10 +78,13 @@ def train_twin(
 
 
 def estimates(cells: LabelledCells) -> dict[str, Evaluation]:
-    """Hill's mean and Mori-Tanaka's estimate, judged as the networks are."""
+    """Hill's mean, Mori-Tanaka's estimate and Hashin-Shtrikman's bounds, judged as networks are."""
+    lower, upper = hashin_shtrikman_plane(cells.phases, cells.c0)
     found = {
         "Hill": hill_plane(cells.phases, cells.c0),
         "Mori-Tanaka": mori_tanaka_plane(cells.phases, cells.c0),
+        "Hashin-Shtrikman, lower": lower,
+        "Hashin-Shtrikman, upper": upper,
     }
     return {name: Evaluation.of(c, cells.stiffness, cells.gap) for name, c in found.items()}
 

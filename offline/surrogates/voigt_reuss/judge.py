@@ -32,7 +32,7 @@ class PlaneJudgement:
     ----------
     network : Evaluation
     references : dict of str to Evaluation
-        Hill's mean and Mori-Tanaka's estimate.
+        Hill's mean, Mori-Tanaka's estimate, Hashin-Shtrikman's bounds.
     spread : (n,)
         Relative uncertainty of each cell; see `surrogate.Prediction`.
     spearman : float
