@@ -84,19 +84,21 @@ def command(
 
     WEIGHTS are a file, the folder of a training, or a shipped kind such as voigt-reuss-2d.
     Displacement networks give an upper bound in energy form; its residual says how far from
-    equilibrium it is. For a given tolerance take `matnet homogenize --engine cgins`. Voigt-Reuss
-    nets of plane pictures or cells in space give a tensor between the two bounds with its
-    uncertainty. All say when the cell is unlike those of the training.
+    equilibrium it is. Label-free networks of C^H labels say C^H alone, without bound or residual.
+    For a given tolerance take `matnet homogenize --engine cgins`. Voigt-Reuss nets of plane
+    pictures or cells in space give a tensor between the two bounds with its uncertainty. All say
+    when the cell is unlike those of the training.
     """
     from offline.homogenization.fields_file import check_fields_path, write_fields
     from offline.rve import read
     from offline.surrogates import ranges
+    from offline.surrogates.dense.predict import DensePredictor
     from offline.surrogates.evaluation import load_predictor
     from offline.surrogates.voigt_reuss.surrogate import PlaneSurrogate
 
     net = stiffness_network(weights, device)
+    fields = {"--fields": fields_path, "--worst-stress": worst_path}
     if net is not None:
-        fields = {"--fields": fields_path, "--worst-stress": worst_path}
         refuse("this network predicts no fields", fields)
     if isinstance(net, PlaneSurrogate):
         predict_picture(
@@ -143,15 +145,22 @@ def command(
     reason = predictor.misfit(rve)
     if reason is not None:
         raise ParameterError(f"weights '{predictor.name}' do not fit {rve_path}: {reason}.")
-    began = time.perf_counter()
-    displacement = predictor.predict([(rve, stiffnesses)])[0]
-    seconds = time.perf_counter() - began
     record = origin(rve_path, phases_path, weights)
-    answer = as_dict(rve, stiffnesses, displacement, seconds, record)
+    began = time.perf_counter()
+    if isinstance(predictor, DensePredictor) and predictor.says_stiffness_only:
+        refuse("this network predicts no fields", fields)
+        displacement = residual = None
+        stiffness = predictor.stiffness([(rve, stiffnesses)])[0]
+        seconds = time.perf_counter() - began
+    else:
+        displacement = predictor.predict([(rve, stiffnesses)])[0]
+        seconds = time.perf_counter() - began
+        stiffness, residual = energy_form(rve, stiffnesses, displacement)
+    answer = as_dict(stiffness, residual, seconds, record)
     answer["outside"] = ranges.outside(predictor.card, rve, stiffnesses)
-    if worst_path is not None:
+    if worst_path is not None and displacement is not None:
         answer["worst_stress"] = worst_stress_of(rve, stiffnesses, displacement, worst_path)
-    if fields_path is not None:
+    if fields_path is not None and displacement is not None:
         write_fields(fields_path, rve, stiffnesses, displacement, record)
     if out is not None:
         with whole_file(out) as beside:
@@ -167,32 +176,36 @@ def command(
         "Predicted stiffness, Mandel (unit: as the phases' moduli)", ("", *COMPONENTS), rows
     )
     facts = [(name, f"{value:.5g}") for name, value in (answer["moduli"] or {}).items()]
-    facts += [("largest residual", f"{max(answer['residual']):.1e}"), ("time", f"{seconds:.2f} s")]
+    if residual is not None:
+        facts.append(("largest residual", f"{max(residual):.1e}"))
+    facts.append(("time", f"{seconds:.2f} s"))
     print_table("Moduli", ("", "value"), facts)
     print_worst(answer)
     print_outside(answer["outside"], "cell")
 
 
-def as_dict(
-    rve: Rve,
-    stiffnesses: np.ndarray,
-    displacement: np.ndarray,
-    seconds: float,
-    record: dict[str, str],
-) -> dict[str, Any]:
-    """The prediction for machines; the residual is that of the cell with plain void."""
+def energy_form(
+    rve: Rve, stiffnesses: np.ndarray, displacement: np.ndarray
+) -> tuple[np.ndarray, list[float]]:
+    """C^H (6, 6) of a displacement and its residuals (6) in the cell with plain void."""
     from offline.homogenization import CellSolver
     from offline.surrogates.evaluation.system import CellSystem
 
     solver = CellSolver(rve, void=~stiffnesses.any(axis=(1, 2)))
     system = CellSystem(solver.with_stiffness(stiffnesses))
     u = solver.pack(displacement)
-    stiffness = system.stiffness(u)
+    return system.stiffness(u), system.residual(u).tolist()
+
+
+def as_dict(
+    stiffness: np.ndarray, residual: list[float] | None, seconds: float, record: dict[str, str]
+) -> dict[str, Any]:
+    """The prediction for machines; a network that says C^H directly has no residual."""
     return {
         "order": list(COMPONENTS),
         "scaling": "mandel",
         "stiffness": stiffness.tolist(),
-        "residual": system.residual(u).tolist(),
+        "residual": residual,
         "moduli": moduli(stiffness),
         "seconds": seconds,
         "record": record,

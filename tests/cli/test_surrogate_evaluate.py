@@ -15,6 +15,8 @@ from offline.rve.generators import make
 from offline.surrogates import weights
 from offline.surrogates.cgins.config import CGiNSConfig
 from offline.surrogates.cgins.network import CGiNS
+from offline.surrogates.evaluation import load_predictor
+from offline.surrogates.label_free.network import LabelFreeConfig
 
 PHASES = '[void]\nlaw = "void"\n[solid]\nlaw = "elastic"\nE = 210.0\nnu = 0.3\n'
 
@@ -88,6 +90,21 @@ def test_prediction_is_near_the_solution_and_knows_its_residual(here, capsys):
     said = capsys.readouterr().out
     assert f"{found['moduli']['E1']:.5g}" in said and "largest von Mises stress" in said
     assert (here / "w.png").is_file()
+
+
+def test_network_of_stiffness_labels_says_c_without_a_residual(here, capsys):
+    torch.manual_seed(0)
+    config = LabelFreeConfig(net="stiffness", width=0.2, resolution=8)
+    weights.save("run/best", config.module(), {"kind": "label-free", "config": asdict(config)})
+    assert predict("--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["residual"] is None and np.shape(found["stiffness"]) == (6, 6)
+    rve = make("gyroid", n=8, volume_fraction=0.4)
+    cells = [(rve, np.array([np.zeros((6, 6)), isotropic(E=210.0, nu=0.3)]))]
+    exact = load_predictor("run", "cpu").stiffness(cells)
+    np.testing.assert_allclose(found["stiffness"], exact[0], rtol=1e-6)
+    assert predict("--worst-stress", "w.png") == 2
+    assert "--worst-stress: this network predicts no fields" in capsys.readouterr().err
 
 
 def test_shapes_and_files_that_do_not_fit_are_named(here, capsys):
