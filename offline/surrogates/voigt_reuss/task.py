@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from matnet.errors import ParameterError
 from offline.surrogates.voigt_reuss.cells import LabelledCells
+from offline.surrogates.voigt_reuss.labelled_task import LabelledTask, generator
 from offline.surrogates.voigt_reuss.networks import NetConfig
 from offline.surrogates.voigt_reuss.outputs import OutputLayer
 from offline.surrogates.voigt_reuss.surrogate import PlaneSurrogate
@@ -37,7 +38,7 @@ class PlaneBatch:
     labels: Tensor
 
 
-class PlaneTask:
+class PlaneTask(LabelledTask[PlaneBatch]):
     """Train a `PlaneSurrogate` on labelled cells (`offline.surrogates.training.TrainingTask`).
 
     Every cell is shown with one of the eight symmetries of the square and a periodic shift, drawn
@@ -83,13 +84,12 @@ class PlaneTask:
                 )
         if not np.array_equal(cells.phases, validation.phases):
             raise ParameterError("cells and validation have different phases.")
-        if batch < 2:
-            raise ParameterError(f"batch is {batch}, expected at least 2 (batch norm).")
-        self.config, self.output, self.batch = config, output, batch
-        self.augment, self.seed, self.members = augment, seed, members
-        self.data = {} if data is None else {"data": dict(data)}
+        super().__init__(
+            len(cells), batch=batch, augment=augment, seed=seed, members=members, data=data
+        )
+        self.config, self.output = config, output
         self._cells = cells
-        self.phases, self.n_cells, self.validation = cells.phases, len(cells), validation
+        self.phases, self.validation = cells.phases, validation
         self.turns = SQUARE if invariant(cells.phases) else 1
         pictures = config.inputs == "picture"
         self._inputs = torch.tensor(cells.images if pictures else cells.amplitudes)
@@ -105,22 +105,6 @@ class PlaneTask:
             if parameter.dim() == 4:  # a tenth faster on CPUs, more on GPUs
                 parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
         return surrogate
-
-    def steps(self, world: int) -> int:
-        """Batches per epoch and process; what does not fill a batch waits for another epoch."""
-        count = self.n_cells // (self.batch * world)
-        if count == 0:
-            raise ParameterError(
-                f"{self.n_cells} cells do not fill {world} x {self.batch}. Take a smaller batch."
-            )
-        return count
-
-    def batches(self, epoch: int, rank: int, world: int, start: int = 0) -> Iterator[PlaneBatch]:
-        """Batches of one epoch in a random order."""
-        order = torch.randperm(self.n_cells, generator=_generator(self.seed, epoch))
-        for step in range(start, self.steps(world)):
-            first = (step * world + rank) * self.batch
-            yield self._batch(order[first : first + self.batch], epoch, step * world + rank)
 
     def prepare(self, batch: PlaneBatch, device: torch.device) -> PlaneBatch:
         """The batch on the device, inputs as float32."""
@@ -143,18 +127,6 @@ class PlaneTask:
         found = module.evaluate(self.validation, symmetric=False).as_dict()
         return {"validation": found["mean_error"], **found}
 
-    def card(self) -> dict[str, Any]:
-        """Network, data and batches."""
-        return {
-            **self._network_card,
-            **self.data,
-            "cells": self.n_cells,
-            "batch": self.batch,
-            "augment": self.augment,
-            "data_seed": self.seed,
-            "range": self._range,
-        }
-
     @cached_property
     def _network_card(self) -> dict[str, Any]:
         return PlaneSurrogate(self.config, self.output, self.phases, self.members).card()
@@ -166,17 +138,11 @@ class PlaneTask:
     def _batch(self, index: Tensor, epoch: int, number: int) -> PlaneBatch:
         inputs, labels = self._inputs[index], self._labels[index]
         if self.augment:
-            generator = _generator(self.seed, epoch, number + 1)
-            turn = torch.randint(0, self.turns, (len(index),), generator=generator)
+            random = generator(self.seed, epoch, number + 1)
+            turn = torch.randint(0, self.turns, (len(index),), generator=random)
             inputs, labels = turn_pictures(inputs, turn), turn_stiffness(labels, turn)
             if self.config.inputs == "picture":
                 side = self.config.resolution
-                steps = torch.randint(0, side, (len(index), 2), generator=generator)
+                steps = torch.randint(0, side, (len(index), 2), generator=random)
                 inputs = shift_pictures(inputs, steps)
         return PlaneBatch(inputs, self._auxiliary[index], labels)
-
-
-def _generator(*numbers: int) -> torch.Generator:
-    """A generator whose stream depends on all the numbers."""
-    seed = int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0]) >> 1
-    return torch.Generator().manual_seed(seed)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from matnet.errors import ParameterError
 from offline.morphology import CUBE
+from offline.surrogates.voigt_reuss.labelled_task import LabelledTask, generator
 from offline.surrogates.voigt_reuss.space.cells import SpaceCells
 from offline.surrogates.voigt_reuss.space.networks import SpaceConfig, SpaceNet, standardisation
 from offline.surrogates.voigt_reuss.space.outputs import SpaceOutput
@@ -39,7 +39,7 @@ class SpaceBatch:
     labels: Tensor
 
 
-class SpaceTask:
+class SpaceTask(LabelledTask[SpaceBatch]):
     """Train a `SpaceSurrogate` on labelled cells (`offline.surrogates.training.TrainingTask`).
 
     Every cell is shown in one of the 48 symmetries of the cube, with its phases exchanged or not
@@ -80,13 +80,12 @@ class SpaceTask:
                 f"cells have {cells.resolution} voxels per axis, the network takes "
                 f"{config.resolution}."
             )
-        if batch < 2:
-            raise ParameterError(f"batch is {batch}, expected at least 2 (batch norm).")
-        self.config, self.output, self.batch = config, output, batch
-        self.augment, self.seed, self.members = augment, seed, members
-        self.data = {} if data is None else {"data": dict(data)}
+        super().__init__(
+            len(cells), batch=batch, augment=augment, seed=seed, members=members, data=data
+        )
+        self.config, self.output = config, output
         self._descriptors = cells.descriptors
-        self.n_cells, self.validation = len(cells), validation
+        self.validation = validation
         described = config.inputs == "descriptors"
         self._scaling = standardisation(cells.descriptors) if described else None
         source = cells.descriptors if described else cells.images
@@ -108,22 +107,6 @@ class SpaceTask:
                 net.mean.copy_(mean)
                 net.scale.copy_(scale)
         return surrogate
-
-    def steps(self, world: int) -> int:
-        """Batches per epoch and process; what does not fill a batch waits for another epoch."""
-        count = self.n_cells // (self.batch * world)
-        if count == 0:
-            raise ParameterError(
-                f"{self.n_cells} cells do not fill {world} x {self.batch}. Take a smaller batch."
-            )
-        return count
-
-    def batches(self, epoch: int, rank: int, world: int, start: int = 0) -> Iterator[SpaceBatch]:
-        """Batches of one epoch in a random order."""
-        order = torch.randperm(self.n_cells, generator=_generator(self.seed, epoch))
-        for step in range(start, self.steps(world)):
-            first = (step * world + rank) * self.batch
-            yield self._batch(order[first : first + self.batch], epoch, step * world + rank)
 
     def prepare(self, batch: SpaceBatch, device: torch.device) -> SpaceBatch:
         """The batch on the device, inputs as float32."""
@@ -147,18 +130,6 @@ class SpaceTask:
         found = module.evaluate(self.validation).as_dict()
         return {"validation": found["mean_error"], **found}
 
-    def card(self) -> dict[str, Any]:
-        """Network, data and batches."""
-        return {
-            **self._network_card,
-            **self.data,
-            "cells": self.n_cells,
-            "batch": self.batch,
-            "augment": self.augment,
-            "data_seed": self.seed,
-            "range": self._range,
-        }
-
     @cached_property
     def _network_card(self) -> dict[str, Any]:
         return SpaceSurrogate(self.config, self.output, self.members).card()
@@ -171,9 +142,9 @@ class SpaceTask:
         inputs, labels = self._inputs[self._image[index]], self._labels[index]
         ratios, fraction = self._ratios[index], self._fraction[index]
         if self.augment:
-            generator = _generator(self.seed, epoch, number + 1)
-            turn = torch.randint(0, len(CUBE), (len(index),), generator=generator)
-            swap = torch.rand(len(index), generator=generator) < 0.5
+            random = generator(self.seed, epoch, number + 1)
+            turn = torch.randint(0, len(CUBE), (len(index),), generator=random)
+            swap = torch.rand(len(index), generator=random) < 0.5
             labels = turn_stiffness(labels, turn)
             ratios = torch.where(swap[:, None], swapped_contrasts(ratios), ratios)
             fraction = torch.where(swap, 1.0 - fraction, fraction)
@@ -181,17 +152,11 @@ class SpaceTask:
                 inputs = swap_descriptors(turn_descriptors(inputs, turn), swap)
             else:
                 inputs = torch.where(swap[:, None, None, None], 1 - inputs, inputs)
-                inputs = turn_voxels(_shifted(inputs, generator), turn)
+                inputs = turn_voxels(_shifted(inputs, random), turn)
         return SpaceBatch(inputs, ratios, fraction, labels)
 
 
-def _shifted(images: Tensor, generator: torch.Generator) -> Tensor:
+def _shifted(images: Tensor, random: torch.Generator) -> Tensor:
     """All images (n, r, r, r), each by its own periodic shift."""
-    steps = torch.randint(0, images.shape[-1], (len(images), 3), generator=generator).tolist()
+    steps = torch.randint(0, images.shape[-1], (len(images), 3), generator=random).tolist()
     return torch.stack([i.roll(s, (0, 1, 2)) for i, s in zip(images, steps, strict=True)])
-
-
-def _generator(*numbers: int) -> torch.Generator:
-    """A generator whose stream depends on all the numbers."""
-    seed = int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0]) >> 1
-    return torch.Generator().manual_seed(seed)

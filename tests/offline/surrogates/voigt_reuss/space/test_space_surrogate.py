@@ -242,9 +242,9 @@ def test_descriptors_of_a_batch_are_those_of_turned_images(cells):
 
 
 def _order(cells):
-    from offline.surrogates.voigt_reuss.space.task import _generator
+    from offline.surrogates.voigt_reuss.labelled_task import generator
 
-    return torch.randperm(len(cells), generator=_generator(0, 0))
+    return torch.randperm(len(cells), generator=generator(0, 0))
 
 
 def test_a_twin_is_trained_saved_and_loaded(tmp_path, cells):
