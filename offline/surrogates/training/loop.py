@@ -334,6 +334,8 @@ def _begin_with(module: torch.nn.Module, stem: str | Path, kind: str) -> dict[st
     start = weights.load(weights.stem_of(stem), kind=kind)
     weights.fill(module, start)
     known = {key: start.card[key] for key in ("sha256", "data", "start") if key in start.card}
+    training = start.card.get("training", {})
+    known |= {key: training[key] for key in ("steps", "seconds") if key in training}
     return {"start": known}
 
 

@@ -33,6 +33,7 @@ __all__ = [
     "kept",
     "kept_cells",
     "load_cells",
+    "read_arrays",
     "printer_phases",
     "save_cells",
 ]
@@ -274,6 +275,29 @@ def save_cells(path: str | Path, cells: LabelledCells) -> None:
         np.savez(beside, format=np.array(FORMAT), C_V=gap.upper, C_R=gap.lower, **arrays)
 
 
+def read_arrays(path: str | Path, form: str, what: str, names: Sequence[str]) -> dict[str, Any]:
+    """Arrays by name from an ``.npz`` file whose entry ``format`` is `form`.
+
+    Raises
+    ------
+    FileFormatError
+        The file is missing, damaged or holds something else than `what`.
+    """
+    name = Path(path).name
+    try:
+        # opened here: NumPy leaves a damaged file open
+        with Path(path).open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+            if "format" not in file or str(file["format"]) != form:
+                raise FileFormatError(f"{name}: no set of {what} (expected '{form}').")
+            return {one: file[one] for one in names}
+    except FileFormatError:
+        raise
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise FileFormatError(
+            f"{name}: cannot be read as {what} ({error}). Generate it again."
+        ) from error
+
+
 def load_cells(path: str | Path) -> LabelledCells:
     """Read what `save_cells` wrote.
 
@@ -283,18 +307,7 @@ def load_cells(path: str | Path) -> LabelledCells:
         The file is missing, damaged or of another kind.
     """
     name = Path(path).name
-    try:
-        # opened here: NumPy leaves a damaged file open
-        with Path(path).open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-            if "format" not in file or str(file["format"]) != FORMAT:
-                raise FileFormatError(f"{name}: no set of plane cells (expected '{FORMAT}').")
-            values: dict[str, Any] = {one.name: file[one.name] for one in fields(LabelledCells)}
-    except FileFormatError:
-        raise
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise FileFormatError(
-            f"{name}: cannot be read as plane cells ({error}). Generate it again."
-        ) from error
+    values = read_arrays(path, FORMAT, "plane cells", [one.name for one in fields(LabelledCells)])
     values["resolution"] = int(values["resolution"])
     cells = LabelledCells(**values)
     n, pixels = len(cells.stiffness), cells.resolution**2

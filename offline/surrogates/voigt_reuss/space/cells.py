@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import zipfile
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, fields, replace
@@ -18,6 +17,7 @@ from matnet.errors import FileFormatError, ParameterError
 from offline.homogenization import CellSolver, SolverOptions, Status
 from offline.morphology import descriptors, names
 from offline.rve.rve import Rve
+from offline.surrogates.voigt_reuss.cells import read_arrays
 from offline.surrogates.voigt_reuss.normalisation import SpectralGap
 from offline.surrogates.voigt_reuss.space.images import draw_image
 from offline.surrogates.voigt_reuss.space.phases import (
@@ -198,17 +198,7 @@ def load_space_cells(path: str | Path) -> SpaceCells:
         The file is missing, damaged, of another kind, or has other descriptors than this version.
     """
     name = Path(path).name
-    try:
-        with Path(path).open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-            if "format" not in file or str(file["format"]) != FORMAT:
-                raise FileFormatError(f"{name}: no set of space cells (expected '{FORMAT}').")
-            values: dict[str, Any] = {one.name: file[one.name] for one in fields(SpaceCells)}
-    except FileFormatError:
-        raise
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise FileFormatError(
-            f"{name}: cannot be read as space cells ({error}). Generate it again."
-        ) from error
+    values = read_arrays(path, FORMAT, "space cells", [one.name for one in fields(SpaceCells)])
     values["resolution"] = int(values["resolution"])
     cells = SpaceCells(**values)
     _check_file(name, cells)

@@ -202,6 +202,7 @@ def test_training_begins_with_the_weights_that_were_named(linear, tmp_path):
     torch.testing.assert_close(vector(second.module), vector(first.module), atol=1e-6, rtol=0.0)
     card = weights.load(tmp_path / "second" / "final").card
     assert card["start"]["sha256"] == weights.load(tmp_path / "first" / "final").card["sha256"]
+    assert card["start"]["steps"] == first.steps
     assert str(tmp_path) not in str(card)
     with pytest.raises(ParameterError, match="start"):
         train(linear.LinearTask(), options(epochs=2, start=None), tmp_path / "second")
