@@ -333,10 +333,9 @@ def _begin_with(module: torch.nn.Module, stem: str | Path, kind: str) -> dict[st
     """Fill the module with older weights; what the new card says of them."""
     start = weights.load(weights.stem_of(stem), kind=kind)
     weights.fill(module, start)
-    known = {key: start.card[key] for key in ("sha256", "data", "start") if key in start.card}
-    training = start.card.get("training", {})
-    known |= {key: training[key] for key in ("steps", "seconds") if key in training}
-    return {"start": known}
+    card = {**start.card.get("training", {}), **start.card}
+    told = ("sha256", "data", "start", "steps", "seconds")
+    return {"start": {key: card[key] for key in told if key in card}}
 
 
 def _optimizer(parameters: list[Any], options: TrainOptions) -> torch.optim.Optimizer:

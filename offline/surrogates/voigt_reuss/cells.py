@@ -33,8 +33,8 @@ __all__ = [
     "kept",
     "kept_cells",
     "load_cells",
-    "read_arrays",
     "printer_phases",
+    "read_arrays",
     "save_cells",
 ]
 
