@@ -66,7 +66,7 @@ DEFAULT_FAMILIES = ("mixed",)
     help="Steps until it is reached, by default at most a tenth.",
 )
 @click.option("--schedule", help="cosine, one-cycle, plateau or constant.")
-@click.option("--optimizer", help="adam, adamw or sgd.")
+@click.option("--optimizer", help="adam, adamw, muon or sgd.")
 @click.option("--weight-decay", type=float, help="Of the optimizer.")
 @click.option(
     "--weights",

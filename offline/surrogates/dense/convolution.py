@@ -8,7 +8,7 @@ from torch import nn
 
 from matnet.errors import ParameterError
 
-__all__ = ["PADDINGS", "conv3", "require_network", "scaled"]
+__all__ = ["PADDINGS", "conv3", "require_network", "require_width", "scaled"]
 
 PADDINGS: dict[str, Literal["circular", "zeros"]] = {"periodic": "circular", "zero": "zeros"}
 
@@ -35,10 +35,15 @@ def scaled(channels: int, width: float) -> int:
     return max(1, round(channels * width))
 
 
+def require_width(name: str, width: float) -> None:
+    """Raise `ParameterError` unless a factor on widths is in its range."""
+    if not 0.0 < width <= 8.0:
+        raise ParameterError(f"{name} is {width}, expected a number above 0, at most 8.")
+
+
 def require_network(width: float, padding: str, soft: float) -> None:
     """Raise `ParameterError` unless width, padding and soft stiffness are in their ranges."""
-    if not 0.0 < width <= 8.0:
-        raise ParameterError(f"width is {width}, expected a number above 0, at most 8.")
+    require_width("width", width)
     if padding not in PADDINGS:
         raise ParameterError(f"padding is '{padding}', expected one of {', '.join(PADDINGS)}.")
     if not 0.0 < soft <= 0.5:

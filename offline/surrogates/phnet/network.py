@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from offline.rve.rve import Rve
 from offline.surrogates.dense.cells import DenseCells
-from offline.surrogates.dense.convolution import conv3, require_network, scaled
+from offline.surrogates.dense.convolution import conv3, require_network, require_width, scaled
 from offline.surrogates.dense.integration import Integration
 
 __all__ = ["CHANNELS", "HALVINGS", "PHNet", "PHNetConfig", "material_voxels"]
@@ -31,6 +31,9 @@ class PHNetConfig:
     ----------
     width : float
         Factor on all widths; 1 is the paper's.
+    last_width : float, optional
+        Factor on the 32 channels of the last block, which the 18 outputs are combinations of: with
+        fewer than 18 channels they depend on each other. None: `width`.
     padding : {"periodic", "zero"}
     soft : float
         Stiffness of void relative to the solid.
@@ -44,12 +47,15 @@ class PHNetConfig:
     """
 
     width: float = 1.0
+    last_width: float | None = None
     padding: str = "periodic"
     soft: float = 1e-6
     integrate: bool = False
 
     def __post_init__(self) -> None:
         require_network(self.width, self.padding, self.soft)
+        if self.last_width is not None:
+            require_width("last_width", self.last_width)
 
     def module(self) -> nn.Module:
         """A fresh network."""
@@ -97,6 +103,8 @@ class PHNet(nn.Module):
         self.config = config
         down = [scaled(c, config.width) for c in DOWN]
         up = [scaled(c, config.width) for c in UP]
+        if config.last_width is not None:
+            up[-1] = scaled(UP[-1], config.last_width)
         entering = [CHANNELS, *down[:-1]]
         padding = config.padding
         self.down = nn.ModuleList(

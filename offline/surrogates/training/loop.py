@@ -21,6 +21,7 @@ from offline.surrogates.training.checkpoint import RunState, read_checkpoint, wr
 from offline.surrogates.training.distributed import Group, process_group
 from offline.surrogates.training.interrupt import Interruption
 from offline.surrogates.training.log import EVERY, Events, write_metrics
+from offline.surrogates.training.optimizer import make_optimizer
 from offline.surrogates.training.options import Progress, TrainOptions, TrainResult
 from offline.surrogates.training.schedule import learning_rate, momentum
 from offline.surrogates.training.task import TrainingTask
@@ -117,7 +118,7 @@ class _Run:
             origin = _begin_with(self.module, options.start, task.card()["kind"])
         self.module.to(group.device)
         self.parameters = [p for p in self.module.parameters() if p.requires_grad]
-        self.optimizer = _optimizer(self.parameters, options)
+        self.optimizer = make_optimizer(self.parameters, options)
         self.dtype = _autocast_dtype(options, group.device)
         self.scaler = torch.amp.GradScaler(group.device.type, enabled=self.dtype is torch.float16)
         self.parts = {
@@ -336,16 +337,6 @@ def _begin_with(module: torch.nn.Module, stem: str | Path, kind: str) -> dict[st
     card = {**start.card.get("training", {}), **start.card}
     told = ("sha256", "data", "start", "steps", "seconds")
     return {"start": {key: card[key] for key in told if key in card}}
-
-
-def _optimizer(parameters: list[Any], options: TrainOptions) -> torch.optim.Optimizer:
-    rate, decay = options.learning_rate, options.weight_decay
-    if options.optimizer == "sgd":
-        return torch.optim.SGD(
-            parameters, lr=rate, momentum=momentum(options, 0.0), weight_decay=decay
-        )
-    kind = torch.optim.Adam if options.optimizer == "adam" else torch.optim.AdamW
-    return kind(parameters, lr=rate, weight_decay=decay)
 
 
 def _autocast_dtype(options: TrainOptions, device: torch.device) -> torch.dtype | None:

@@ -21,7 +21,7 @@ __all__ = [
     "TrainResult",
 ]
 
-OPTIMIZERS = ("adam", "adamw", "sgd")
+OPTIMIZERS = ("adam", "adamw", "muon", "sgd")
 SCHEDULES = ("cosine", "one-cycle", "plateau", "constant")
 PRECISIONS = ("float32", "mixed")
 DEVICES = ("auto", "cpu", "cuda")
@@ -43,7 +43,8 @@ class TrainOptions:
         Steps over which the learning rate rises linearly from zero (cosine, plateau, constant).
     schedule : {"cosine", "one-cycle", "plateau", "constant"}
         See `schedule.learning_rate`.
-    optimizer : {"adam", "adamw", "sgd"}
+    optimizer : {"adam", "adamw", "muon", "sgd"}
+        Muon for weights with AdamW for the rest, see `optimizer.MuonAdam`.
     weight_decay, momentum : float
         Momentum is that of SGD.
     precision : {"float32", "mixed"}

@@ -39,8 +39,9 @@ def rows(folder):
         {"optimizer": "sgd", "schedule": "one-cycle", "clip": None},
         {"schedule": "plateau"},
         {"precision": "mixed"},
+        {"optimizer": "muon", "learning_rate": 0.3},
     ],
-    ids=["adam", "adamw", "one-cycle", "plateau", "mixed"],
+    ids=["adam", "adamw", "one-cycle", "plateau", "mixed", "muon"],
 )
 def test_finds_the_true_weights(linear, tmp_path, chosen):
     found = train(linear.LinearTask(), options(epochs=80, **chosen), tmp_path)
@@ -56,18 +57,21 @@ class Killed(Exception):
     """What ends a process without warning, as far as the loop is concerned."""
 
 
+@pytest.mark.parametrize("optimizer", ["adam", "muon"])
 @pytest.mark.parametrize("step", [1, 4, 11, 18, 24], ids=lambda s: f"step{s}")
-def test_killed_run_ends_with_the_same_weights_bit_for_bit(linear, tmp_path, step):
+def test_killed_run_ends_with_the_same_weights_bit_for_bit(linear, tmp_path, step, optimizer):
+    chosen = options(optimizer=optimizer)
+
     def fail(call, batch):
         if call == step:
             raise Killed
         return batch
 
-    whole = train(linear.LinearTask(dropout=0.3), QUICK, tmp_path / "whole")
+    whole = train(linear.LinearTask(dropout=0.3), chosen, tmp_path / "whole")
     with pytest.raises(Killed):
-        train(linear.LinearTask(dropout=0.3, before=fail), QUICK, tmp_path / "cut")
+        train(linear.LinearTask(dropout=0.3, before=fail), chosen, tmp_path / "cut")
     second = linear.LinearTask(dropout=0.3)
-    resumed = train(second, QUICK, tmp_path / "cut")
+    resumed = train(second, chosen, tmp_path / "cut")
     assert torch.equal(vector(whole.module), vector(resumed.module))
     assert rows(tmp_path / "whole") == rows(tmp_path / "cut")
     checkpoints = [0, *sorted({*range(4, 25, 4), *range(6, 25, 6)})]
@@ -300,7 +304,7 @@ def test_report_tells_epoch_step_and_loss(linear, tmp_path):
     ("wrong", "message"),
     [
         ({"schedule": "linear"}, "schedule is 'linear', expected one of cosine, one-cycle, plat"),
-        ({"optimizer": "lbfgs"}, "optimizer is 'lbfgs', expected one of adam, adamw, sgd."),
+        ({"optimizer": "lbfgs"}, "optimizer is 'lbfgs', expected one of adam, adamw, muon, sgd."),
         ({"precision": "half"}, "precision is 'half', expected one of float32, mixed."),
         ({"device": "tpu"}, "device is 'tpu', expected one of auto, cpu, cuda."),
         ({"epochs": 0}, "epochs is 0, expected a positive number."),
