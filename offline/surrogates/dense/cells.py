@@ -27,6 +27,8 @@ __all__ = ["DenseCells"]
 
 UNIT = HexGrid((1, 1, 1), np.eye(3))
 AXES = (-3, -2, -1)
+SMALLEST = 1e-30  # energy of a field that counts as none
+DEPENDENT = 1e-7  # share of a field's energy that makes it differ from combinations of others
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,6 +153,22 @@ class DenseCells:
     def residuals(self, u: Tensor) -> Tensor:
         """K u - f, differentiable."""
         return self.product(u) - self.load()
+
+    def combined(self, u: Tensor) -> Tensor:
+        """Each displacement replaced by the combination of all six with the least energy (Ritz).
+
+        With ``G_kl = u_k . K u_l`` and ``r_kl = u_k . f_l`` load l takes the factors ``G^-1 r``.
+        The energy is stationary in them: its derivative by u holds with the factors held fixed.
+        """
+        with torch.no_grad():
+            fields = u.detach().flatten(3).double()
+            gram = torch.einsum("bikn,biln->bkl", fields, self.product(u).flatten(3).double())
+            work = torch.einsum("bikn,biln->bkl", fields, self.load().flatten(3).double())
+            size = gram.diagonal(dim1=1, dim2=2).clamp_min(SMALLEST).rsqrt()
+            gram = 0.5 * (gram + gram.transpose(1, 2)) * size[:, :, None] * size[:, None, :]
+            gram.diagonal(dim1=1, dim2=2).add_(DEPENDENT)
+            factors = size[:, :, None] * torch.linalg.solve(gram, size[:, :, None] * work)
+        return torch.einsum("biknml,bkj->bijnml", u, factors.to(u.dtype))
 
     def effective(self, u: Tensor) -> Tensor:
         """C^H (B, 6, 6) of the cells in energy form, void's filling included [stress unit].

@@ -124,6 +124,8 @@ class DensePredictor:
         with torch.no_grad():
             out = self.module(inputs)
             marks.append(perf_counter())
+            if self.config.combine:
+                out = batch.combined(out)
             if out.ndim == 6:
                 batch.effective(out).cpu()
         marks.append(perf_counter())
@@ -140,7 +142,8 @@ class DensePredictor:
     def _run(self, cells: Sequence[tuple[Rve, Any]]) -> tuple[DenseCells, Tensor]:
         batch = self._batch(cells)
         with torch.no_grad():
-            return batch, self.module(self.config.inputs(batch))
+            out = self.module(self.config.inputs(batch))
+            return batch, batch.combined(out) if self.config.combine else out
 
     @staticmethod
     def _modulus(batch: DenseCells) -> Tensor:

@@ -31,6 +31,11 @@ class DenseConfig(Protocol):
         """Stiffness of void relative to the solid."""
         ...
 
+    @property
+    def combine(self) -> bool:
+        """Whether displacements are combined, see `DenseCells.combined`."""
+        ...
+
     def module(self) -> nn.Module:
         """A fresh network."""
         ...
@@ -142,6 +147,8 @@ class DenseTask:
         """What `measured` says of the output; in single precision, whatever the network's is."""
         out = module(batch.inputs).float()
         with torch.autocast(out.device.type, enabled=False):
+            if self.config.combine:
+                out = batch.cells.combined(out)
             return {"loss": self.measured(out, batch)}
 
     def measured(self, out: Tensor, batch: DenseBatch) -> Tensor:
@@ -158,6 +165,8 @@ class DenseTask:
         for samples in self.validation.all_in_order():
             batch = self.unlabelled(samples, device)
             u, cells = module(batch.inputs), batch.cells
+            if self.config.combine:
+                u = cells.combined(u)
             energies.append(cells.energies(u).clamp_min(LOGARITHM_FLOOR).log().mean(1))
             residual.append(relative_residuals(cells, u).mean(1))
             effective.append(cells.effective(u))

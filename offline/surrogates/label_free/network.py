@@ -53,6 +53,9 @@ class LabelFreeConfig:
     integrate : bool
         Predict what `dense.integration` makes the displacement from; the paper does not. Unused by
         the net "stiffness".
+    combine : bool
+        Combine the six displacements for the least energy, see `DenseCells.combined`; the paper
+        does not. Not for the net "stiffness".
 
     Raises
     ------
@@ -66,11 +69,14 @@ class LabelFreeConfig:
     soft: float = 1e-9
     resolution: int = 40
     integrate: bool = False
+    combine: bool = False
 
     def __post_init__(self) -> None:
         require_network(self.width, self.padding, self.soft)
         if self.net not in NETS:
             raise ParameterError(f"net is '{self.net}', expected one of {', '.join(NETS)}.")
+        if self.combine and self.net == "stiffness":
+            raise ParameterError("combine is set, and the net 'stiffness' has no displacements.")
         if self.resolution < 8 or self.resolution % 8:
             raise ParameterError(f"resolution is {self.resolution}, expected a multiple of 8.")
 

@@ -39,6 +39,9 @@ class PHNetConfig:
         Stiffness of void relative to the solid.
     integrate : bool
         Predict what `dense.integration` makes the displacement from; the paper does not.
+    combine : bool
+        Combine the six displacements for the least energy, see `DenseCells.combined`; the paper
+        does not.
 
     Raises
     ------
@@ -51,6 +54,7 @@ class PHNetConfig:
     padding: str = "periodic"
     soft: float = 1e-6
     integrate: bool = False
+    combine: bool = False
 
     def __post_init__(self) -> None:
         require_network(self.width, self.padding, self.soft)

@@ -248,7 +248,7 @@ class _Run:
         if self.group.first:
             self.module.eval()
             torch.manual_seed(_seed(self.options.seed, self.state.step, -1))
-            with torch.no_grad(), self._autocast():
+            with torch.no_grad():  # in single precision, as the weights will be used
                 found = self.task.validate(self.module)
             self.module.train()
         return dict(self.group.from_first(found))
