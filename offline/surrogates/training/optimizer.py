@@ -43,7 +43,9 @@ class MuonAdam(Optimizer):
         The rate is read from `param_groups` at each step.
     """
 
-    def __init__(self, parameters: Sequence[Tensor], *, lr: float, weight_decay: float = 0.0) -> None:
+    def __init__(
+        self, parameters: Sequence[Tensor], *, lr: float, weight_decay: float = 0.0
+    ) -> None:
         super().__init__(parameters, {"lr": lr})
         self.weights = [p for p in parameters if p.ndim > 1]
         self.matrices = [p.detach().view(len(p), -1) for p in self.weights]  # the same memory
