@@ -44,8 +44,8 @@ def main() -> None:
         families=(*a.family, *a.judge), resolution=a.resolution, cells=a.tested
     )
     result = contest(entrants(folders, "cpu"), options)
-    for title, columns, rows in contest_tables(result):
-        print(f"\n{title}\n\n{markdown_table(columns, rows)}")
+    for table in contest_tables(result):
+        print(f"\n{table.title}\n\n{markdown_table(table.columns, table.rows)}")
     write_contest(a.out / "report", result, {"command": "benchmarks/phnet.py"}, force=True)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from matnet.cli.console import json_option, print_json, print_table, quiet_option
+from matnet.cli.console import out as say
 from matnet.cli.console import progress as bars_on_stderr
 from matnet.cli.origin import origin
 
@@ -103,7 +104,9 @@ def command(
     if as_json:
         print_json(result.as_dict())
         return
-    for title, columns, rows in contest_tables(result):
-        print_table(title, columns, rows)
+    for table in contest_tables(result):
+        print_table(table.title, table.columns, table.rows)
+        for note in table.notes:
+            say.print(f"refused: {note}", markup=False)
     if out is not None:
         print_table("report", ("", ""), [("written", str(out / "report.md"))])

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,14 @@ from offline.surrogates.evaluation.contest import Contest, Entrant, Outcome
 from offline.surrogates.evaluation.figures import LINE, PREDICTED, SMALLEST, ZERO, figure
 from offline.surrogates.evaluation.report import check_folder, markdown_table, whole_folder
 
-__all__ = ["check_contest_folder", "contest_tables", "draw_errors", "write_contest"]
+__all__ = ["ContestTable", "check_contest_folder", "contest_tables", "draw_errors", "write_contest"]
 
 TABLE, ANSWER, PICTURE = "report.md", "comparison.json", "errors.png"
 COLUMNS = (
     *("run", "in training", "delta_C mean [%]", "median", "worst", "eq. 34 [%]"),
     *("residual [%]", "steps saved", "ms per cell"),
 )
+REFUSED = "refused"
 RUNS = ("run", "architecture", "parameters", "trained on", "cells seen", "minutes", "device")
 
 
@@ -52,25 +54,35 @@ def write_contest(
     return folder
 
 
-def contest_tables(
-    result: Contest,
-) -> list[tuple[str, Sequence[str], list[tuple[str, ...]]]]:
-    """Title, column names and rows as text: the runs, then a table for each family."""
-    tables: list[tuple[str, Sequence[str], list[tuple[str, ...]]]] = [
-        ("Runs", RUNS, [_run_row(entrant) for entrant in result.entrants])
+@dataclass(frozen=True, slots=True)
+class ContestTable:
+    """Text of a table, and below it why runs are refused."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: list[tuple[str, ...]]
+    notes: list[str]
+
+
+def contest_tables(result: Contest) -> list[ContestTable]:
+    """The runs, then a table for each family."""
+    refused = [f"{e.name}: {e.reason}" for e in result.entrants if e.predictor is None]
+    runs = [_run_row(entrant) for entrant in result.entrants]
+    return [
+        ContestTable("Runs", RUNS, runs, refused),
+        *(_family_table(result, name) for name in result.options.families),
     ]
-    n, cells = result.options.resolution, result.options.cells
-    for name in result.options.families:
-        outcomes = result.of_family(name)
-        steps = [o.iterations_zero.mean() for o in outcomes if len(o.iterations_zero)]
-        title = f"{name}, {cells} cells of {n}^3 voxels"
-        if steps:
-            title += (
-                f"; from zero {steps[0]:.0f} steps, "
-                f"our solver {1e3 * result.seconds_solver[name]:.0f} ms"
-            )
-        tables.append((title, COLUMNS, [_row(outcome) for outcome in outcomes]))
-    return tables
+
+
+def _family_table(result: Contest, name: str) -> ContestTable:
+    outcomes = result.of_family(name)
+    title = f"{name}, {result.options.cells} cells of {result.options.resolution}^3 voxels"
+    steps = [o.iterations_zero.mean() for o in outcomes if len(o.iterations_zero)]
+    if steps:
+        seconds = result.seconds_solver[name]
+        title += f"; from zero {steps[0]:.0f} steps, our solver {1e3 * seconds:.0f} ms"
+    refused = [f"{o.entrant}: {o.reason}" for o in outcomes if o.reason is not None]
+    return ContestTable(title, COLUMNS, [_row(outcome) for outcome in outcomes], refused)
 
 
 def draw_errors(result: Contest, ax: Any) -> Any:
@@ -105,7 +117,7 @@ def _colours(count: int) -> list[str]:
 
 def _run_row(entrant: Entrant) -> tuple[str, ...]:
     if entrant.predictor is None:
-        return (entrant.name, f"refused: {entrant.reason}", *[""] * (len(RUNS) - 2))
+        return (entrant.name, REFUSED, *[""] * (len(RUNS) - 2))
     data, training = entrant.card.get("data") or {}, entrant.card.get("training") or {}
     families, resolution = data.get("families"), data.get("resolution")
     seen = None
@@ -125,7 +137,7 @@ def _run_row(entrant: Entrant) -> tuple[str, ...]:
 
 def _row(outcome: Outcome) -> tuple[str, ...]:
     if outcome.reason is not None:
-        return (outcome.entrant, outcome.seen, outcome.reason, *[""] * (len(COLUMNS) - 3))
+        return (outcome.entrant, outcome.seen, REFUSED, *[""] * (len(COLUMNS) - 3))
     delta, saved = outcome.values("delta"), outcome.saved()
     residual = outcome.values("residual")
     return (
@@ -153,8 +165,9 @@ def _markdown(result: Contest, record: Mapping[str, str]) -> str:
         "family. Cells seen: steps times batch, with repetitions."
         + (" Predictions are means over the symmetries of each cell." * options.symmetrise),
     ]
-    for title, columns, rows in contest_tables(result):
-        parts += [f"## {title}", markdown_table(columns, rows)]
+    for table in contest_tables(result):
+        notes = [f"Refused: {note}" for note in table.notes]
+        parts += [f"## {table.title}", markdown_table(table.columns, table.rows), *notes]
     parts.append(f"![Errors of all cells.]({PICTURE})")
     parts.append(f"Made by `{record.get('command', 'matnet')}`, matnet {record.get('matnet', '')}.")
     return "\n\n".join(parts) + "\n"

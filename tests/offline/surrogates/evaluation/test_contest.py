@@ -106,8 +106,8 @@ def test_network_without_displacements_has_an_error_only(result):
     found = outcome(result, "pooled", "frame")
     assert (found.values("delta") > 0.0).all()
     assert found.saved() is None and len(found.values("residual")) == 0
-    (rows,) = [rows for title, _, rows in contest_tables(result) if title.startswith("frame")]
-    assert "no displacement" in {row[0]: row for row in rows}["pooled"]
+    (table,) = [one for one in contest_tables(result) if one.title.startswith("frame")]
+    assert "no displacement" in {row[0]: row for row in table.rows}["pooled"]
 
 
 def test_means_over_symmetries_are_judged_if_asked(runs, result):
@@ -129,9 +129,14 @@ def test_training_is_marked_and_what_does_not_fit_keeps_its_reason(result):
     assert found.reason == (
         "the network cannot take the cells: it sees no shape, and the voxels are not cubes."
     )
-    table = {row[0]: row for row in contest_tables(result)[0][2]}
+    runs = contest_tables(result)[0]
+    table = {row[0]: row for row in runs.rows}
     (refused,) = (row for name, row in table.items() if name.startswith("damaged"))
-    assert "not a card" in refused[1]
+    assert refused[1] == "refused"
+    (note,) = runs.notes
+    assert note.startswith(f"{refused[0]}: ") and "not a card" in note
+    (gyroids,) = [one for one in contest_tables(result) if one.title.startswith("tubular")]
+    assert f"cnn: {found.reason}" in gyroids.notes
     assert table["cnn"][3:] == ("frame at 8^3", "160", "1.5", "cpu")
 
 
