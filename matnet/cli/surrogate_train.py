@@ -30,8 +30,9 @@ DEFAULT_FAMILIES = ("mixed",)
     "--family",
     "families",
     multiple=True,
-    help="truss, tpms, psl, mixed, frame, tubular-gyroid, density-lhs or density-plhs. May be "
-    "repeated: cells alternate. Voigt-Reuss nets make their own cells.  [default: mixed]",
+    help="truss, tpms, psl, mixed, frame, tubular-gyroid, truss-types, shell-types, density-lhs or "
+    "density-plhs. May be repeated: cells alternate. Voigt-Reuss nets make their own cells.  "
+    "[default: mixed]",
 )
 @click.option(
     "--resolution",

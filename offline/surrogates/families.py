@@ -11,35 +11,36 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import lru_cache, partial
+from functools import partial
 
 import numpy as np
 
 from matnet.elasticity import isotropic
 from matnet.errors import ParameterError
 from offline.rve.connectivity import complaint, connectivity, remove_islands
-from offline.rve.generators.cells import CELLULAR, solid_below
-from offline.rve.generators.density import lhs, penalised_lhs
-from offline.rve.generators.distance import blended_distance
-from offline.rve.generators.frames import FRAMES, frame, frame_radii
-from offline.rve.generators.lattice import TAPER, joint_distance, truss
-from offline.rve.generators.random_truss import random_truss
-from offline.rve.generators.shells import FOAMS, PLATES, RANDOM, foam, plate, shell, skin_distance
-from offline.rve.generators.topology import find_topology, topology_names
-from offline.rve.generators.tpms import tpms
 from offline.rve.generators.voxelgrid import require_count, require_in_range
 from offline.rve.rve import Rve
+from offline.surrogates.draws import (
+    FRAME_FRACTIONS,
+    PSL_FRACTIONS,
+    TPMS_FRACTIONS,
+    TRUSS_FRACTIONS,
+    TUBULAR_FRACTIONS,
+    draw_density,
+    draw_frame,
+    draw_mixed,
+    draw_psl,
+    draw_shell_types,
+    draw_tpms,
+    draw_truss,
+    draw_truss_types,
+    draw_tubular_gyroid,
+)
 
 __all__ = ["FAMILIES", "METAL_NU", "Family", "Sample", "family", "family_names"]
 
 METAL_NU = (0.25, 0.45)  # Koester & Franz, Metallurgical Reviews 6, 1961: the range of metals
 ATTEMPTS = 200
-# volume fractions of the solid
-TRUSS_FRACTIONS, TPMS_FRACTIONS, PSL_FRACTIONS = (0.08, 0.5), (0.1, 0.6), (0.1, 0.5)
-FRAME_FRACTIONS, TUBULAR_FRACTIONS = (0.05, 0.9), (0.02, 0.33)
-DENSITY_SET = 8192  # fields of one Latin hypercube sample, as in the label-free CNN paper
-BLEND = 0.05  # of the tubes in skins [edge of the cell]
-CACHED = 64  # voxels per axis up to which the distance fields of skins stay in memory
 
 Draw = Callable[[int, np.random.Generator], tuple[Rve, str]]
 
@@ -149,124 +150,6 @@ class Family:
         )
 
 
-def _choice(rng: np.random.Generator, names: tuple[str, ...]) -> str:
-    return names[int(rng.integers(len(names)))]
-
-
-def _truss(n: int, rng: np.random.Generator) -> tuple[Rve, str]:
-    """Two of three cells are random trusses, the others shipped topologies."""
-    fraction = float(rng.uniform(*TRUSS_FRACTIONS))
-    if rng.random() < 1 / 3:
-        name = _choice(rng, topology_names())
-        return truss(topology=name, n=n, volume_fraction=fraction), name
-    symmetry = ("none", "orthotropic", "cubic")[int(rng.integers(3))]
-    most = {"none": 8, "orthotropic": 4, "cubic": 2}[symmetry]
-    rve = random_truss(
-        n=n,
-        volume_fraction=fraction,
-        nodes=int(rng.integers(1, most + 1)),
-        coordination=float(rng.uniform(4.0, 8.0)),
-        symmetry=symmetry,  # type: ignore[arg-type]  # one of the three literals above
-        radius_spread=float(rng.choice([0.0, 0.2])),
-        seed=int(rng.integers(2**31)),
-    )
-    return rve, f"random-{symmetry}"
-
-
-def _tpms(n: int, rng: np.random.Generator) -> tuple[Rve, str]:
-    """Networks of either side, and sheets around surfaces of shifted level."""
-    surface = _choice(rng, ("schwarz-p", "gyroid", "schwarz-d", "iwp", "frd"))
-    fraction = float(rng.uniform(*TPMS_FRACTIONS))
-    if rng.random() < 0.5:
-        side = "below" if rng.random() < 0.5 else "above"
-        rve = tpms(surface=surface, n=n, volume_fraction=fraction, side=side)  # type: ignore[arg-type]
-        return rve, f"{surface} network"
-    level = float(rng.uniform(-0.4, 0.4))
-    rve = tpms(surface=surface, n=n, kind="sheet", volume_fraction=fraction, level=level)
-    return rve, f"{surface} sheet"
-
-
-def _psl(n: int, rng: np.random.Generator) -> tuple[Rve, str]:
-    """Skins around the shipped trusses (half of the cells), plates and foams."""
-    fraction = float(rng.uniform(*PSL_FRACTIONS))
-    kind = rng.random()
-    if kind < 0.5:
-        topology = _choice(rng, topology_names())
-        enclosed = float(rng.uniform(0.3, 0.7))
-        return _skin(topology, n, fraction, enclosed), f"shell {topology}"
-    if kind < 0.75:
-        topology = _choice(rng, tuple(PLATES))
-        return plate(topology=topology, n=n, volume_fraction=fraction), f"plate {topology}"
-    topology = _choice(rng, (*FOAMS, RANDOM))
-    rve = foam(
-        topology=topology,
-        n=n,
-        volume_fraction=fraction,
-        seeds=int(rng.integers(4, 13)),
-        seed=int(rng.integers(2**31)),
-    )
-    return rve, f"foam {topology}"
-
-
-def _skin(topology: str, n: int, fraction: float, enclosed: float) -> Rve:
-    """`shells.shell` with the costly distance fields kept in memory on small grids."""
-    if n > CACHED:
-        return shell(
-            topology=topology, n=n, volume_fraction=fraction, enclosed=enclosed, blend=BLEND
-        )
-    distance, slope, joints = _tube_fields(topology, n)
-    field = skin_distance(distance, slope, enclosed) + TAPER * joints
-    return Rve(phases=solid_below(field, None, fraction), phase_names=CELLULAR)
-
-
-@lru_cache(maxsize=32)
-def _tube_fields(topology: str, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Blended distance to the struts, its slope, and the distance to the joints (n, n, n)."""
-    net, shape, once = find_topology(topology), (n, n, n), (1, 1, 1)
-    field, slope = blended_distance(
-        net.segments(), net.segment_radii(), BLEND, np.eye(3), shape, once
-    )
-    return field, slope, joint_distance(net, np.eye(3), shape, once)
-
-
-def _frame(n: int, rng: np.random.Generator) -> tuple[Rve, str]:
-    """Nine topologies with radii between volume fractions 5 % and 90 %."""
-    topology = _choice(rng, tuple(FRAMES))
-    low, high = _radius_range(topology, n)
-    return frame(topology=topology, n=n, radius=float(rng.uniform(low, high))), topology
-
-
-@lru_cache(maxsize=64)
-def _radius_range(topology: str, n: int) -> tuple[float, float]:
-    least, most = FRAME_FRACTIONS
-    low, high = frame_radii(topology, 2, n=n, low=least, high=most)
-    return float(low), float(high)
-
-
-def _tubular_gyroid(n: int, rng: np.random.Generator) -> tuple[Rve, str]:
-    """Sheared and stretched cells; lengths are divided by the longest."""
-    lengths, angles = rng.uniform(1.0, 2.0, 3), rng.uniform(75.0, 90.0, 3)
-    rve = tpms(
-        surface="tubular-gyroid",
-        side="above",
-        n=n,
-        volume_fraction=float(rng.uniform(*TUBULAR_FRACTIONS)),
-        cell=np.concatenate([lengths / lengths.max(), angles]),
-    )
-    return rve, "tubular-gyroid"
-
-
-def _density(n: int, rng: np.random.Generator, penalised: bool) -> tuple[Rve, str]:
-    """One field of the documents' Latin hypercube sets of 8192."""
-    index, seed = int(rng.integers(DENSITY_SET)), int(rng.integers(2**31))
-    make = penalised_lhs if penalised else lhs
-    return make(n=n, samples=DENSITY_SET, index=index, seed=seed), make.__name__
-
-
-def _mixed(n: int, rng: np.random.Generator) -> tuple[Rve, str]:
-    return (_truss, _tpms, _psl)[int(rng.integers(3))](n, rng)
-
-
 FIXED_NU = (0.3, 0.3)  # PH-Net and the label-free CNN do not see the material
 FAMILIES = {
     f.name: f
@@ -274,52 +157,66 @@ FAMILIES = {
         Family(
             name="truss",
             about="random trusses of three symmetries, 16 named",
-            draw=_truss,
+            draw=draw_truss,
             fractions=TRUSS_FRACTIONS,
         ),
         Family(
             name="tpms",
             about="P, G, D, I-WP, F-RD: networks and sheets",
-            draw=_tpms,
+            draw=draw_tpms,
             fractions=TPMS_FRACTIONS,
         ),
         Family(
             name="psl",
             about="shell lattices: skins, plates, foams",
-            draw=_psl,
+            draw=draw_psl,
             fractions=PSL_FRACTIONS,
         ),
         Family(
             name="mixed",
             about="truss, tpms and psl in equal parts",
-            draw=_mixed,
+            draw=draw_mixed,
             fractions=(TRUSS_FRACTIONS[0], TPMS_FRACTIONS[1]),
         ),
         Family(
             name="frame",
             about="nine frames, fractions 5 to 90 %",
-            draw=_frame,
+            draw=draw_frame,
             nu=FIXED_NU,
             fractions=FRAME_FRACTIONS,
         ),
         Family(
             name="tubular-gyroid",
             about="parallelepipeds: angles 75 to 90 degrees, lengths 1 to 2",
-            draw=_tubular_gyroid,
+            draw=draw_tubular_gyroid,
             nu=FIXED_NU,
             fractions=TUBULAR_FRACTIONS,
             cubes=False,
         ),
         Family(
+            name="truss-types",
+            about="100 fixed trusses, 16 of them named",
+            draw=draw_truss_types,
+            nu=FIXED_NU,
+            fractions=TRUSS_FRACTIONS,
+        ),
+        Family(
+            name="shell-types",
+            about="skins of 16 named trusses",
+            draw=draw_shell_types,
+            nu=FIXED_NU,
+            fractions=PSL_FRACTIONS,
+        ),
+        Family(
             name="density-lhs",
             about="independent random densities",
-            draw=partial(_density, penalised=False),
+            draw=partial(draw_density, penalised=False),
             nu=FIXED_NU,
         ),
         Family(
             name="density-plhs",
             about="random densities to a random power",
-            draw=partial(_density, penalised=True),
+            draw=partial(draw_density, penalised=True),
             nu=FIXED_NU,
         ),
     )
@@ -337,7 +234,8 @@ def family(name: str, *, nu: float | None = None) -> Family:
     Parameters
     ----------
     name : str
-        truss, tpms, psl, mixed, frame, tubular-gyroid, density-lhs or density-plhs.
+        truss, tpms, psl, mixed, frame, tubular-gyroid, truss-types, shell-types, density-lhs or
+        density-plhs.
     nu : float, optional
         One Poisson's ratio for all cells instead of the family's range; the cells stay the same.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -29,8 +29,9 @@ __all__ = [
     "families_seen_by_none",
 ]
 
-# families that draw from others: what a network trained on one has seen of the other
+# what a network trained on one family has seen of another
 DRAWN_FROM = {"mixed": ("truss", "tpms", "psl")}
+KINDS_OF = {"truss-types": "truss", "shell-types": "psl"}  # some of the other's kinds of cells
 Progress = Callable[[int, int], None]
 
 
@@ -58,10 +59,17 @@ class Entrant:
 
     def seen(self, family: str) -> str:
         """Whether cells of a family were in its training: ``yes``, ``no`` or ``partly``."""
-        trained = set((self.card.get("data") or {}).get("families", ()))
-        if family in trained or any(family in DRAWN_FROM.get(name, ()) for name in trained):
+        trained = _with_parts((self.card.get("data") or {}).get("families", ()))
+        if family in trained:
             return "yes"
-        return "partly" if trained & set(DRAWN_FROM.get(family, ())) else "no"
+        wanted = _with_parts([family])
+        akin = {KINDS_OF.get(name) for name in wanted}
+        akin |= {kinds for kinds, whole in KINDS_OF.items() if whole in wanted}
+        return "partly" if trained & (wanted | akin) else "no"
+
+
+def _with_parts(names: Iterable[str]) -> set[str]:
+    return {part for name in names for part in (name, *DRAWN_FROM.get(name, ()))}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -195,7 +203,7 @@ def families_seen_by_none(some: Sequence[Entrant]) -> tuple[str, ...]:
         name for name in family_names() if all(entrant.seen(name) == "no" for entrant in able)
     )
     # cells drawn from other families are those families' cells
-    names = tuple(name for name in names if name not in DRAWN_FROM)
+    names = tuple(name for name in names if name not in {*DRAWN_FROM, *KINDS_OF})
     if not names:
         raise ParameterError(
             "every family was in the training of some run. Name the families to compare on."

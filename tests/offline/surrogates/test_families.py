@@ -1,6 +1,7 @@
 """Families of cells: seeded, sound, varied."""
 
 from collections import Counter
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -9,7 +10,8 @@ from matnet.elasticity import isotropic
 from matnet.errors import ParameterError
 from offline.rve import Rve, complaint
 from offline.rve.generators.shells import shell
-from offline.surrogates.families import FAMILIES, Family, _skin, family, family_names
+from offline.surrogates.draws import skin
+from offline.surrogates.families import FAMILIES, Family, family, family_names
 
 N = 16
 CELLULAR = [name for name in FAMILIES if not name.startswith("density")]
@@ -68,6 +70,28 @@ def test_families_hold_the_kinds_that_the_documents_name():
     assert {key.split()[0] for key in kinds("psl", 30)} == {"shell", "plate", "foam"}
 
 
+def test_types_of_ph_nets_second_set_are_fixed():
+    def seen(name, count):
+        cells = [family(name).sample(seed, 12) for seed in range(count)]
+        return {(one.name, one.nu) for one in cells}
+
+    trusses = seen("truss-types", 150)
+    assert 60 < len(trusses) <= 100 and {nu for _, nu in trusses} == {0.3}
+    assert 6 < sum(not name.startswith("random") for name, _ in trusses) <= 16
+    assert len(seen("shell-types", 120)) == 16
+
+
+def test_a_type_is_the_same_net_of_struts_at_every_volume_fraction():
+    """Thinner struts lie within thicker ones."""
+    cells = [family("truss-types").sample(seed, 12) for seed in range(200)]
+    kinds = Counter(one.name for one in cells if one.name.startswith("random"))
+    name, count = kinds.most_common(1)[0]
+    same = sorted((c for c in cells if c.name == name), key=lambda c: c.volume_fraction)
+    assert count > 2
+    for thin, thick in pairwise(same):
+        assert thick.rve.solid_mask[thin.rve.solid_mask].mean() > 0.99
+
+
 def test_volume_fractions_spread_over_the_range():
     for name, low, high in (("truss", 0.15, 0.42), ("tpms", 0.2, 0.5), ("psl", 0.17, 0.4)):
         found = [family(name).sample(seed, N).volume_fraction for seed in range(40)]
@@ -81,7 +105,7 @@ def test_skins_from_kept_distances_are_those_of_the_generator():
         if kind == "shell":
             break
     rng_free = shell(topology=topology, n=12, volume_fraction=sample.volume_fraction, enclosed=0.5)
-    assert _skin(topology, 12, sample.volume_fraction, 0.5) == rng_free
+    assert skin(topology, 12, sample.volume_fraction, 0.5) == rng_free
 
 
 def test_tubular_gyroids_are_sheared_and_stretched():

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from matnet.errors import FileFormatError, ParameterError
 from offline.homogenization import SolverOptions, homogenize
 from offline.surrogates import weights
 from offline.surrogates.evaluation.contest import (
+    Entrant,
     common_resolution,
     contest,
     entrants,
@@ -145,6 +147,22 @@ def test_mixed_counts_as_its_parts(runs):
     assert [phnet.seen(name) for name in ("truss", "mixed", "frame")] == ["yes", "yes", "no"]
     (cgins,) = entrants(runs[:1], "cpu")
     assert cgins.seen("mixed") == "partly"
+
+
+@pytest.mark.parametrize(
+    ("trained", "asked", "seen"),
+    [
+        ("truss", "truss-types", "partly"),
+        ("truss-types", "truss", "partly"),
+        ("truss-types", "mixed", "partly"),
+        ("mixed", "shell-types", "partly"),
+        ("shell-types", "truss-types", "no"),
+        ("shell-types", "shell-types", "yes"),
+    ],
+)
+def test_fixed_kinds_are_a_part_of_the_family_they_come_from(trained, asked, seen):
+    predictor = SimpleNamespace(card={"data": {"families": [trained]}})
+    assert Entrant(name="one", predictor=predictor, reason=None).seen(asked) == seen
 
 
 def test_families_are_those_that_no_run_has_seen(runs):
