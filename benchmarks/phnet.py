@@ -1,9 +1,10 @@
 """PH-Net on its own families and on others, with and without what this project adds.
 
-Trains the same U-Net as in the paper (sum of energies, displacements predicted directly), then with
-`integrate` (long waves learn as fast as short ones), then with the logarithm of the energies as
-well; every one for the same time. All are judged on cells of the test split. A run that is
-killed goes on; finished ones are kept.
+Trains the same U-Net as in the paper (sum of energies, displacements predicted directly, Adam),
+then adds one thing after another: `integrate` (long waves learn as fast as short ones), logarithms
+of the energies, more channels in the last block alone, Muon, bfloat16, and the combination of the
+six displacements; every one for the same time. All are judged on cells of the test split. A run
+that is killed goes on; finished ones are kept.
 
     OMP_NUM_THREADS=1 nice python benchmarks/phnet.py --out runs/phnet --minutes 5
 
@@ -25,21 +26,30 @@ from offline.surrogates.phnet.task import ARCHITECTURE
 from offline.surrogates.stream import DataOptions
 from offline.surrogates.training import TrainOptions, train
 
-VARIANTS = {
+# what each run adds to the one before: settings of the network, or options of the training
+ADDED: dict[str, dict[str, str]] = {
     "paper": {},
     "integrate": {"integrate": "true"},
-    "integrate-relative": {"integrate": "true", "relative": "true"},
+    "relative": {"relative": "true"},
+    "last-width": {"last_width": "2"},
+    "muon": {"optimizer": "muon"},
+    "mixed": {"precision": "mixed"},
+    "combine": {"combine": "true"},
 }
+OPTIONS = ("optimizer", "precision")
 
 
 def main() -> None:
     a = _arguments()
     torch.set_num_threads(1)
-    folders = []
-    for name, settings in VARIANTS.items():
-        folders.append(a.out / name)
-        print(f"training {name}", flush=True)
-        _train(settings, folders[-1], a)
+    folders: list[Path] = []
+    settings: dict[str, str] = {}
+    for name, added in ADDED.items():
+        settings |= added
+        if name in a.run:
+            folders.append(a.out / name)
+            print(f"training {name}", flush=True)
+            _train(settings, folders[-1], a)
     options = EvaluationOptions(
         families=(*a.family, *a.judge), resolution=a.resolution, cells=a.tested
     )
@@ -52,6 +62,7 @@ def main() -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("runs/phnet"))
+    parser.add_argument("--run", nargs="+", default=list(ADDED), choices=list(ADDED))
     parser.add_argument("--family", nargs="+", default=["tubular-gyroid"], help="to train on")
     parser.add_argument("--judge", nargs="*", default=["truss", "tpms"], help="judged as well")
     parser.add_argument("--resolution", type=int, default=16)
@@ -73,6 +84,7 @@ def _train(settings: dict[str, str], folder: Path, a: argparse.Namespace) -> Non
         seed=a.seed,
     )
     options = TrainOptions(
+        **{name: settings[name] for name in OPTIONS if name in settings},
         epochs=100,
         learning_rate=a.lr,
         schedule="one-cycle",
@@ -83,7 +95,8 @@ def _train(settings: dict[str, str], folder: Path, a: argparse.Namespace) -> Non
         checkpoint_minutes=1.0,
         tensorboard=False,
     )
-    texts = {"width": a.width, "references": "16", **settings}
+    chosen = {key: value for key, value in settings.items() if key not in OPTIONS}
+    texts = {"width": a.width, "references": "16", **chosen}
     train(ARCHITECTURE.task(data, texts), options, folder)
 
 
