@@ -48,7 +48,11 @@ class MuonAdam(Optimizer):
     ) -> None:
         super().__init__(parameters, {"lr": lr})
         self.weights = [p for p in parameters if p.ndim > 1]
-        self.matrices = [p.detach().view(len(p), -1) for p in self.weights]  # the same memory
+        self.orders = [_in_memory(p) for p in self.weights]
+        self.matrices = [
+            p.detach().permute(order).view(len(p), -1)  # the same memory
+            for p, order in zip(self.weights, self.orders, strict=True)
+        ]
         rest = [p for p in parameters if p.ndim < 2]
         self.parts: dict[str, Optimizer] = {}
         if self.matrices:
@@ -71,8 +75,11 @@ class MuonAdam(Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        for weight, matrix in zip(self.weights, self.matrices, strict=True):
-            matrix.grad = None if weight.grad is None else weight.grad.reshape(matrix.shape)
+        for weight, order, matrix in zip(self.weights, self.orders, self.matrices, strict=True):
+            gradient = weight.grad
+            matrix.grad = (
+                None if gradient is None else gradient.permute(order).reshape(matrix.shape)
+            )
         for part in self.parts.values():
             for group in part.param_groups:
                 group["lr"] = self.param_groups[0]["lr"]
@@ -87,3 +94,8 @@ class MuonAdam(Optimizer):
         """Take up the states of both."""
         for name, part in self.parts.items():
             part.load_state_dict(state_dict[name])
+
+
+def _in_memory(weight: Tensor) -> tuple[int, ...]:
+    """The axes in the order of memory, outputs first; "channels last" has the inputs last."""
+    return 0, *sorted(range(1, weight.ndim), key=weight.stride, reverse=True)

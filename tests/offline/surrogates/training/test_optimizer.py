@@ -62,6 +62,20 @@ def test_state_goes_on_where_it_was():
     assert torch.equal(whole[1].bias, cut[1].bias)
 
 
+def test_order_of_memory_does_not_matter():
+    plain, last = small_network(), small_network()
+    last[0].weight.data = last[0].weight.data.contiguous(memory_format=torch.channels_last_3d)
+    for module in (plain, last):
+        optimizer = MuonAdam(list(module.parameters()), lr=1e-2)
+        for _ in range(3):
+            optimizer.zero_grad()
+            one_gradient(module)
+            optimizer.step()
+    assert not last[0].weight.is_contiguous()
+    # matrix products in half precision inside, in another order
+    torch.testing.assert_close(last[0].weight, plain[0].weight, rtol=0, atol=2e-3)
+
+
 def test_rate_is_read_at_each_step():
     module = small_network()
     before = module[0].weight.detach().clone()
