@@ -83,7 +83,10 @@ class DensePredictor:
         """
         batch, u = self._run(cells)
         if u.ndim != 6:
-            raise ParameterError("these weights say C^H directly, and no displacements.")
+            raise ParameterError(
+                "these weights say C^H directly, and no displacements. Use `matnet surrogate "
+                "predict` for one cell, `matnet surrogate compare` for errors."
+            )
         return batch.to_displacement(u)
 
     def stiffness(self, cells: Sequence[tuple[Rve, Any]]) -> np.ndarray:
