@@ -155,10 +155,20 @@ class DenseCells:
         return self.product(u) - self.load()
 
     def combined(self, u: Tensor) -> Tensor:
-        """Each displacement replaced by the combination of all six with the least energy (Ritz).
+        """For each of the six loads the combination of all fields with the least energy (Ritz).
 
         With ``G_kl = u_k . K u_l`` and ``r_kl = u_k . f_l`` load l takes the factors ``G^-1 r``.
         The energy is stationary in them: its derivative by u holds with the factors held fixed.
+
+        Parameters
+        ----------
+        u : (B, 3, F, n1, n2, n3)
+            Any number F of fields.
+
+        Returns
+        -------
+        Tensor
+            (B, 3, 6, n1, n2, n3)
         """
         with torch.no_grad():
             fields = u.detach().flatten(3).double()
@@ -226,7 +236,7 @@ def _element_stiffness(stiffness: Tensor) -> Tensor:
 
 
 def _gathered(u: Tensor) -> Tensor:
-    """Values (B, 24, 6, N) at the corners of each voxel."""
+    """Values (B, 24, F, N) at the corners of each voxel."""
     n1, n2, n3 = u.shape[-3:]
     for axis in AXES:  # one layer of the opposite side, then every corner is a slice
         u = torch.cat([u, u.narrow(axis, 0, 1)], dim=axis)
@@ -235,10 +245,11 @@ def _gathered(u: Tensor) -> Tensor:
 
 
 def _scattered(corners: Tensor, grid: tuple[int, int, int]) -> Tensor:
-    """The transpose of `_gathered`: sums (B, 3, 6, n1, n2, n3) at the nodes."""
+    """The transpose of `_gathered`: sums (B, 3, F, n1, n2, n3) at the nodes."""
     n1, n2, n3 = grid
-    parts = corners.reshape(corners.shape[0], 8, 3, 6, *grid)
-    result = corners.new_zeros(corners.shape[0], 3, 6, n1 + 1, n2 + 1, n3 + 1)
+    batch, _, fields, _ = corners.shape
+    parts = corners.reshape(batch, 8, 3, fields, *grid)
+    result = corners.new_zeros(batch, 3, fields, n1 + 1, n2 + 1, n3 + 1)
     for a, (i, j, k) in enumerate(CORNERS.tolist()):
         result[..., i : i + n1, j : j + n2, k : k + n3] += parts[:, a]
     for axis, n in zip(AXES, grid, strict=True):

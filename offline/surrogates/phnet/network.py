@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from matnet.errors import ParameterError
 from offline.rve.rve import Rve
 from offline.surrogates.dense.cells import DenseCells
 from offline.surrogates.dense.convolution import conv3, require_network, require_width, scaled
@@ -21,6 +22,8 @@ __all__ = ["CHANNELS", "HALVINGS", "PHNet", "PHNetConfig", "material_voxels"]
 CHANNELS = 36  # of the material-voxel tensor
 DOWN, UP = (64, 128, 256), (128, 64, 32)
 HALVINGS = len(DOWN)
+LOADS = 6
+MOST_FIELDS = 192
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,8 +43,10 @@ class PHNetConfig:
     integrate : bool
         Predict what `dense.integration` makes the displacement from; the paper does not.
     combine : bool
-        Combine the six displacements for the least energy, see `DenseCells.combined`; the paper
-        does not.
+        Combine the displacements for the least energy, see `DenseCells.combined`; the paper does
+        not.
+    fields : int
+        Displacement fields to predict and combine, 6 or more; more than 6 need `combine`.
 
     Raises
     ------
@@ -55,11 +60,20 @@ class PHNetConfig:
     soft: float = 1e-6
     integrate: bool = False
     combine: bool = False
+    fields: int = LOADS
 
     def __post_init__(self) -> None:
         require_network(self.width, self.padding, self.soft)
         if self.last_width is not None:
             require_width("last_width", self.last_width)
+        if not LOADS <= self.fields <= MOST_FIELDS:
+            raise ParameterError(
+                f"fields is {self.fields}, expected a whole number from {LOADS} to {MOST_FIELDS}."
+            )
+        if self.fields > LOADS and not self.combine:
+            raise ParameterError(
+                f"fields is {self.fields}, and without combine each of the {LOADS} loads has one."
+            )
 
     def module(self) -> nn.Module:
         """A fresh network."""
@@ -92,7 +106,7 @@ def material_voxels(cells: DenseCells) -> Tensor:
 
 
 class PHNet(nn.Module):
-    """Material voxels (B, 36, n1, n2, n3) to displacements (B, 3, 6, n1, n2, n3) in voxels.
+    """Material voxels (B, 36, n1, n2, n3) to displacements (B, 3, fields, n1, n2, n3) in voxels.
 
     Three blocks halve the grid, three double it; what enters a halving block joins what the block
     of the same grid on the way up makes larger. Every block is two 3^3 convolutions, each with ReLU
@@ -121,11 +135,11 @@ class PHNet(nn.Module):
         )
         self.pool = nn.MaxPool3d(2)
         self.enlarge = nn.Upsample(scale_factor=2, mode="nearest")
-        self.last = nn.Conv3d(up[-1], 18, 1)
+        self.last = nn.Conv3d(up[-1], 3 * config.fields, 1)
         self.integration = Integration() if config.integrate else nn.Identity()
 
     def forward(self, voxels: Tensor) -> Tensor:
-        """Displacements of the six unit strains on the cube."""
+        """Displacements of the six unit strains on the cube, or fields to combine to them."""
         x, skips = voxels, []
         for block in self.down:
             skips.append(x)
@@ -133,8 +147,23 @@ class PHNet(nn.Module):
         for block, skip in zip(self.up, reversed(skips), strict=True):
             x = block(torch.cat([self.enlarge(x), skip], dim=1))
         out: Tensor = self.integration(self.last(x))
-        u: Tensor = out.unflatten(1, (6, 3)).transpose(1, 2)
+        u: Tensor = out.unflatten(1, (self.config.fields, 3)).transpose(1, 2)
         return u
+
+    def grown(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Weights of a network with fewer fields, with this one's further fields added.
+
+        The new rows of the last layer are as large as the old ones.
+        """
+        larger = dict(tensors)
+        own, old = self.last.state_dict(), tensors.get("last.weight")
+        if old is None or len(old) >= len(own["weight"]):
+            return larger
+        size = old.std() / own["weight"].std()
+        for name, value in own.items():
+            rows = tensors[f"last.{name}"]
+            larger[f"last.{name}"] = torch.cat([rows, size.to(value) * value[len(rows) :]])
+        return larger
 
 
 def _block(inputs: int, outputs: int, padding: str) -> nn.Module:

@@ -8,6 +8,7 @@ import shutil
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -333,6 +334,9 @@ class _Run:
 def _begin_with(module: torch.nn.Module, stem: str | Path, kind: str) -> dict[str, Any]:
     """Fill the module with older weights; what the new card says of them."""
     start = weights.load(weights.stem_of(stem), kind=kind)
+    grown: Callable[..., Any] | None = getattr(module, "grown", None)
+    if grown is not None:  # it takes up weights of smaller networks
+        start = replace(start, tensors=grown(start.tensors))
     weights.fill(module, start)
     card = {**start.card.get("training", {}), **start.card}
     told = ("sha256", "data", "start", "steps", "seconds")
