@@ -1,5 +1,7 @@
 """PH-Net on the harness: its network, cells with a shape, prediction."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ from matnet.errors import ParameterError
 from offline.homogenization import homogenize
 from offline.rve.rve import Rve
 from offline.surrogates.dense.cells import DenseCells
+from offline.surrogates.dense.predict import DensePredictor
 from offline.surrogates.families import family
 from offline.surrogates.phnet.network import PHNetConfig, material_voxels
 from offline.surrogates.phnet.task import ARCHITECTURE, load_predictor
@@ -123,3 +126,53 @@ def test_batches_with_one_voxel_on_the_coarsest_grid_are_refused():
     data = DataOptions(families=("truss",), resolution=8, cells=2, validation_cells=1, batch=1)
     with pytest.raises(ParameterError, match="batch is 1 at 8 voxels per axis: the coarsest grid"):
         ARCHITECTURE.task(data, {})
+
+
+def test_more_fields_than_loads_are_combined_to_six():
+    cell = family("tubular-gyroid").sample(3, 16)
+    config = PHNetConfig(width=0.1, fields=14, combine=True)
+    torch.manual_seed(0)
+    predictor = DensePredictor("wide", {}, config, config.module())
+    cells = [(cell.rve, cell.stiffnesses)]
+    assert predictor.module(config.inputs(DenseCells.of(cells, soft=1e-6))).shape[1:3] == (3, 14)
+    assert predictor.predict(cells).shape == (1, 6, 16, 16, 16, 3)
+    assert predictor.stiffness(cells).shape == (1, 6, 6)
+
+
+def test_weights_with_fewer_fields_are_taken_up_and_more_fields_have_no_more_energy():
+    cell = family("tubular-gyroid").sample(3, 16)
+    small = PHNetConfig(width=0.1, combine=True)
+    wide = replace(small, fields=10)
+    torch.manual_seed(0)
+    one, other = small.module(), wide.module()
+    other.load_state_dict(other.grown(one.state_dict()))
+    assert torch.equal(other.last.weight[:18], one.last.weight)
+    old, new = one.last.weight.detach().std(), other.last.weight.detach()[18:].std()
+    assert float(new) == pytest.approx(float(old), rel=0.2)
+    cells = [(cell.rve, cell.stiffnesses)]
+    few, many = (
+        DensePredictor("", {}, config, module).stiffness(cells)[0]
+        for config, module in ((small, one), (wide, other))
+    )
+    assert np.linalg.eigvalsh(few - many).min() > -3e-5 * np.abs(few).max()  # rounding
+    assert np.trace(many) < np.trace(few)
+    assert other.grown(other.state_dict()).keys() == other.state_dict().keys()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"fields": 5}, "fields is 5, expected a whole number from 6 to 192."),
+        ({"fields": 12}, "fields is 12, and without combine each of the 6 loads has one."),
+        ({"last_width": 0.0}, "last_width is 0.0, expected a number above 0, at most 8."),
+    ],
+)
+def test_settings_of_the_last_layers_are_named(wrong, message):
+    with pytest.raises(ParameterError, match=message):
+        PHNetConfig(**wrong)
+
+
+def test_last_block_keeps_its_channels_if_asked():
+    widths = [m.out_channels for m in PHNetConfig(width=0.25, last_width=2.0).module().modules()
+              if isinstance(m, torch.nn.Conv3d)]  # fmt: skip
+    assert widths == [16, 16, 32, 32, 64, 64, 32, 32, 16, 16, 64, 64, 18]
