@@ -2,9 +2,9 @@
 
 Trains the same U-Net as in the paper (sum of energies, displacements predicted directly, Adam),
 then adds one thing after another: `integrate` (long waves learn as fast as short ones), logarithms
-of the energies, more channels in the last block alone, Muon, bfloat16, and the combination of the
-six displacements; every one for the same time. All are judged on cells of the test split. A run
-that is killed goes on; finished ones are kept.
+of the energies, more channels in the last block alone, Muon, bfloat16, the combination of the six
+displacements, and more fields to combine; every one for the same time. All are judged on cells of
+the test split. A run that is killed goes on; finished ones are kept.
 
     OMP_NUM_THREADS=1 nice python benchmarks/phnet.py --out runs/phnet --minutes 5
 
@@ -35,6 +35,7 @@ ADDED: dict[str, dict[str, str]] = {
     "muon": {"optimizer": "muon"},
     "mixed": {"precision": "mixed"},
     "combine": {"combine": "true"},
+    "fields": {"fields": "36"},
 }
 OPTIONS = ("optimizer", "precision")
 
