@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 from rich.console import Console
+from rich.measure import Measurement
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -29,6 +30,7 @@ __all__ = [
     "quiet_option",
 ]
 
+WIDEST = 400  # characters of a table in a file
 PICTURES = (".png", ".svg", ".pdf")
 
 out = Console(highlight=False, soft_wrap=True)
@@ -44,12 +46,18 @@ def print_json(value: Any) -> None:
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """A table on stdout; the first column is left-aligned, the others right-aligned."""
+    """A table on stdout; the first column is left-aligned, the others right-aligned.
+
+    Terminals that are too narrow fold it; in files and pipes it is as wide as it needs to be.
+    """
     table = Table(title=title, title_justify="left")
     for i, name in enumerate(columns):
-        table.add_column(name, justify="left" if i == 0 else "right")
+        table.add_column(name, justify="left" if i == 0 else "right", overflow="fold")
     for row in rows:
         table.add_row(*(str(cell) for cell in row))
+    wide = Measurement.get(out, out.options.update(max_width=WIDEST), table).maximum
+    if not out.is_terminal:
+        out.width = max(out.width, wide)
     out.print(table)
 
 

@@ -332,11 +332,15 @@ class _Asked:
 
 
 def _names(paths: Sequence[str | Path]) -> list[str]:
-    """Names of folders; of files, the folder's and the file's; whole paths where those meet."""
+    """Names of folders and of shipped kinds; of files, the folder's and the file's.
+
+    Whole paths where those meet.
+    """
     short = []
     for path in map(Path, paths):
         parts = path.absolute().with_suffix("" if path.suffix in WEIGHTS else path.suffix).parts
-        short.append("/".join(parts[-1:] if path.is_dir() else parts[-2:]))
+        kind = len(path.parts) == 1 and not path.with_suffix(".json").exists()
+        short.append("/".join(parts[-1:] if path.is_dir() or kind else parts[-2:]))
     whole = [str(path) for path in paths]
     return [name if short.count(name) == 1 else whole[i] for i, name in enumerate(short)]
 

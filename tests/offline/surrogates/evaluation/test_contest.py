@@ -178,6 +178,10 @@ def test_runs_of_several_resolutions_ask_for_one(runs, tmp_path):
         common_resolution(entrants([*runs, other], "cpu"))
 
 
+def test_shipped_weights_go_by_their_kind(runs):
+    assert [one.name for one in entrants(["label-free", *runs[:1]], "cpu")][0] == "label-free"
+
+
 def test_no_usable_run_is_an_error(tmp_path):
     with pytest.raises(FileFormatError, match="cannot be read"):
         entrants([tmp_path], "cpu")
