@@ -65,11 +65,20 @@ class LabelFreeTask(DenseTask):
     data : DataOptions
     config : LabelFreeConfig
     settings : LabelFreeLoss
+
+    Raises
+    ------
+    ParameterError
+        Network and loss do not go together, or see `DenseTask`.
     """
 
     kind = KIND
 
     def __init__(self, data: DataOptions, config: LabelFreeConfig, settings: LabelFreeLoss) -> None:
+        if config.combine and settings.loss != "energy":
+            raise ParameterError(
+                f"combine is for the loss 'energy', which it makes least, not '{settings.loss}'."
+            )
         if settings.loss == "stiffness":
             config = replace(config, net="stiffness", resolution=data.resolution)
             settings = replace(settings, references=data.validation_cells)

@@ -155,15 +155,13 @@ class PHNet(nn.Module):
 
         The new rows of the last layer are as large as the old ones.
         """
-        larger = dict(tensors)
-        own, old = self.last.state_dict(), tensors.get("last.weight")
-        if old is None or len(old) >= len(own["weight"]):
-            return larger
-        size = old.std() / own["weight"].std()
-        for name, value in own.items():
-            rows = tensors[f"last.{name}"]
-            larger[f"last.{name}"] = torch.cat([rows, size.to(value) * value[len(rows) :]])
-        return larger
+        own = {f"last.{name}": value for name, value in self.last.state_dict().items()}
+        old = {name: tensors[name] for name in own if name in tensors}
+        if any(name not in old or old[name].shape[1:] != own[name].shape[1:] for name in own):
+            return tensors  # of another network, which whoever fills it in will say
+        size = float(old["last.weight"].std() / own["last.weight"].std())
+        added = {name: size * value[len(old[name]) :] for name, value in own.items()}
+        return tensors | {name: torch.cat([old[name], added[name]]) for name in own}
 
 
 def _block(inputs: int, outputs: int, padding: str) -> nn.Module:

@@ -12,7 +12,9 @@ from offline.surrogates.dense.cells import DenseCells
 from offline.surrogates.dense.predict import DensePredictor
 from offline.surrogates.families import family
 from offline.surrogates.label_free.network import LabelFreeConfig
+from offline.surrogates.label_free.task import LabelFreeLoss, LabelFreeTask
 from offline.surrogates.phnet.network import PHNetConfig
+from offline.surrogates.stream import DataOptions
 
 SOFT = 1e-4
 
@@ -109,3 +111,10 @@ def test_predictor_combines_if_the_configuration_says_so():
 def test_net_without_displacements_has_nothing_to_combine():
     with pytest.raises(ParameterError, match="combine is set, and the net 'stiffness' has no"):
         LabelFreeConfig(net="stiffness", combine=True)
+
+
+@pytest.mark.parametrize("loss", ["weak", "displacement", "stiffness"])
+def test_only_the_energy_is_made_least(loss):
+    data = DataOptions(families=("frame",), resolution=8, cells=2, validation_cells=2, batch=2)
+    with pytest.raises(ParameterError, match=f"combine is for the loss 'energy', .*'{loss}'"):
+        LabelFreeTask(data, LabelFreeConfig(combine=True), LabelFreeLoss(loss=loss))

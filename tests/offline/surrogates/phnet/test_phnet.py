@@ -156,7 +156,9 @@ def test_weights_with_fewer_fields_are_taken_up_and_more_fields_have_no_more_ene
     )
     assert np.linalg.eigvalsh(few - many).min() > -3e-5 * np.abs(few).max()  # rounding
     assert np.trace(many) < np.trace(few)
-    assert other.grown(other.state_dict()).keys() == other.state_dict().keys()
+    assert torch.equal(other.grown(other.state_dict())["last.weight"], other.last.weight)
+    stranger = replace(small, last_width=1.0).module().state_dict()
+    assert other.grown(stranger) is stranger
 
 
 @pytest.mark.parametrize(
