@@ -111,8 +111,14 @@ def draw_errors(result: Contest, ax: Any) -> Any:
 
 
 def _colours(count: int) -> list[str]:
+    """As many different colours: the house's, or for more runs equal steps of a colour map."""
     known = [PREDICTED, ZERO, "#3a7d44", "#7b4b94", "#c99700", "#444444"]
-    return [known[k % len(known)] for k in range(count)]
+    if count <= len(known):
+        return known[:count]
+    from matplotlib import colormaps  # figures need it, tables do not
+    from matplotlib.colors import to_hex
+
+    return [to_hex(colour) for colour in colormaps["turbo"](np.linspace(0.05, 0.95, count))]
 
 
 def _run_row(entrant: Entrant) -> tuple[str, ...]:

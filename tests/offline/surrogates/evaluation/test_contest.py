@@ -19,9 +19,10 @@ from offline.surrogates.evaluation.contest import (
     entrants,
     families_seen_by_none,
 )
-from offline.surrogates.evaluation.contest_report import contest_tables
+from offline.surrogates.evaluation.contest_report import contest_tables, draw_errors
 from offline.surrogates.evaluation.evaluate import EvaluationOptions
 from offline.surrogates.evaluation.exam import Exam
+from offline.surrogates.evaluation.figures import figure
 from offline.surrogates.families import family
 from offline.surrogates.label_free.network import LabelFreeConfig
 from offline.surrogates.phnet.network import PHNetConfig
@@ -181,6 +182,15 @@ def test_runs_of_several_resolutions_ask_for_one(runs, tmp_path):
 def test_shipped_weights_go_by_their_kind(runs):
     (one, _) = entrants(["label-free", *runs[:1]], "cpu")
     assert one.name == "label-free"
+
+
+@pytest.mark.parametrize("count", [1, 6, 7, 15])
+def test_every_run_has_a_colour_of_its_own(count):
+    runs = tuple(Entrant(name=f"run {k}", predictor=SimpleNamespace()) for k in range(count))
+    result = SimpleNamespace(entrants=runs, options=SimpleNamespace(families=()))
+    ax = draw_errors(result, figure(4.0, 3.0).subplots())
+    colours = {tuple(dots.get_facecolor()[0]) for dots in ax.collections}
+    assert len(colours) == count
 
 
 def test_no_usable_run_is_an_error(tmp_path):
